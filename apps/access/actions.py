@@ -98,6 +98,8 @@ def submit_request(
     data: dict[str, object] = {
         "tokens_per_minute": wish.tokens_per_minute,
         "monthly_budget_usd": str(wish.monthly_budget_usd),
+        "service_class": wish.service_class,
+        "calls_at_once": wish.calls_at_once,
         "data_class": wish.data_class,
         "expires_date": wish.expires_date.isoformat(),
     }
@@ -195,6 +197,8 @@ def approve_request(
                 registered_model=request.registered_model,
                 team=request.team,
                 tokens_per_minute=request.tokens_per_minute,
+                service_class=request.service_class,
+                calls_at_once=request.calls_at_once,
                 active_from=now,
                 active_to=active_to,
             )

@@ -19,7 +19,7 @@ from apps.access import actions, wishes, work
 from apps.access.filters import RequestQuery
 from apps.access.forms import OFFICE
 from apps.access.handed import EstimateOf, SeenOf, UseOf
-from apps.access.models import AccessRequest, Grant
+from apps.access.models import MOST_CALLS_AT_ONCE, AccessRequest, Grant, ServiceClass
 from apps.accounts.models import Team
 from apps.accounts.requests import caller
 from apps.catalog.models import DataClass, RegisteredModel
@@ -70,6 +70,12 @@ class WishInput(serializers.Serializer[Any]):
     monthly_budget_usd = serializers.DecimalField(
         max_digits=12, decimal_places=2, min_value=Decimal("0.01")
     )
+    service_class = serializers.ChoiceField(
+        choices=ServiceClass.choices, default=ServiceClass.INTERACTIVE.value
+    )
+    calls_at_once = serializers.IntegerField(  # null: any number
+        min_value=1, max_value=MOST_CALLS_AT_ONCE, default=None, allow_null=True
+    )
     expires_date = serializers.DateField()  # the last day of access, UTC
     renews = serializers.UUIDField(required=False)  # a grant of the team that this replaces
     expected_work = WorkInput(required=False)
@@ -100,6 +106,8 @@ class AccessRequestOutput(serializers.ModelSerializer[AccessRequest]):
             "purpose",
             "data_class",
             "tokens_per_minute",
+            "service_class",
+            "calls_at_once",
             "monthly_budget_usd",
             "expires_date",
             "status",

@@ -4,7 +4,7 @@ import django_filters
 from django.db.models import Q, QuerySet
 from django.utils.timezone import now
 
-from apps.access.models import AccessRequest, Grant
+from apps.access.models import AccessRequest, Grant, ServiceClass
 from apps.catalog.models import DataClass
 from apps.common.filters import Before, Filters, Since, YesOrNo
 
@@ -16,6 +16,9 @@ class RequestFilters(Filters):
 
     status = django_filters.ChoiceFilter(
         label="State", choices=Status.choices, empty_label="Any state"
+    )
+    service_class = django_filters.ChoiceFilter(
+        label="Class", choices=ServiceClass.choices, empty_label="Any class"
     )
 
 
@@ -35,6 +38,7 @@ class GrantQuery(Filters):
 
     model = django_filters.CharFilter(field_name="registered_model__name")
     team = django_filters.CharFilter(field_name="team__slug")
+    service_class = django_filters.ChoiceFilter(choices=ServiceClass.choices)
     active = YesOrNo(method="in_force")
     ends_since = Since("active_to")
     ends_before = Before("active_to")

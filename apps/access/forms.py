@@ -12,7 +12,7 @@ from django import forms
 from apps.access import wishes, work
 from apps.access.budgets.models import Budget
 from apps.access.budgets.terms import NOT_ENFORCED
-from apps.access.models import Grant
+from apps.access.models import MOST_CALLS_AT_ONCE, Grant, ServiceClass
 from apps.access.work import Measured
 from apps.catalog.models import DataClass, RegisteredModel
 from apps.common.periods import ZONE_NAME, day_of
@@ -55,6 +55,22 @@ class AccessRequestForm(forms.Form):
             "invalid": NUMBER.format("100.00"),
         },
     )
+    service_class = forms.ChoiceField(
+        label="Class of the calls",
+        choices=(
+            (ServiceClass.INTERACTIVE, "Interactive: somebody waits for each answer"),
+            (ServiceClass.BATCH, "Batch: answers may wait"),
+        ),
+        required=False,
+        help_text="An engine that schedules by priority takes interactive calls first.",
+        error_messages={"invalid_choice": "Choose interactive or batch."},
+    )
+    calls_at_once = forms.IntegerField(
+        label="Calls at once",
+        required=False,
+        help_text="So many of them may be under way. Left empty: any number.",
+        error_messages={"invalid": NUMBER.format("20")},
+    )
     expires_date = forms.DateField(
         label="Last day of access",
         help_text=f"Access ends at the end of that day, {ZONE_NAME}. At most a year from now.",
@@ -80,11 +96,14 @@ class AccessRequestForm(forms.Form):
             "min": 1,
             "max": wishes.HIGHEST_TOKENS_PER_MINUTE,
         }
+        self.fields["calls_at_once"].widget.attrs |= {"min": 1, "max": MOST_CALLS_AT_ONCE}
         self.fields["monthly_budget_usd"].widget.attrs |= {"min": "0.01", "step": "0.01"}
 
     def clean(self) -> dict[str, Any]:
         """Judge everything that was understood, so that all that is wrong is said at once."""
         values = dict(self.cleaned_data)
+        if values.get("service_class") == "":
+            values["service_class"] = ServiceClass.INTERACTIVE.value
         for name, words in wishes.problems(values, self.model, self.now).items():
             self.add_error(name, words)
         return values

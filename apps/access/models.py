@@ -23,6 +23,39 @@ from apps.catalog.models import DataClass, RegisteredModel
 from apps.common import decisions
 from apps.common.periods import last_day
 
+MOST_CALLS_AT_ONCE = 10_000
+
+
+class ServiceClass(models.TextChoices):
+    """How long a team's calls of a model may wait. The gate tells it to the gateway, by whose rule
+    for batch calls an engine that schedules by priority takes interactive ones first.
+    """
+
+    INTERACTIVE = "INTERACTIVE", "Interactive"
+    BATCH = "BATCH", "Batch"
+
+
+class Terms(models.Model):
+    """How a team may call a model. calls_at_once: how many of its calls may be under way; None for
+    any number.
+    """
+
+    tokens_per_minute = models.PositiveIntegerField()
+    service_class = models.CharField(
+        max_length=11, choices=ServiceClass.choices, default=ServiceClass.INTERACTIVE
+    )
+    calls_at_once = models.PositiveIntegerField(null=True, blank=True)
+
+    class Meta:
+        abstract = True
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(calls_at_once__isnull=True)
+                | Q(calls_at_once__gte=1, calls_at_once__lte=MOST_CALLS_AT_ONCE),
+                name="%(class)s_has_room_for_a_call",
+            ),
+        )
+
 
 def _is_visible_to(user: User) -> Q:
     """Return the condition under which a person sees a request or grant: their team's, one of a
@@ -54,8 +87,8 @@ class AccessRequestQuerySet(models.QuerySet["AccessRequest"]):
         return self.filter(_is_visible_to(user))
 
 
-class AccessRequest(models.Model):
-    """A team asks for a model: purpose, data class, tokens per minute, monthly budget."""
+class AccessRequest(Terms):
+    """A team asks for a model: purpose, data class, terms, monthly budget."""
 
     class Status(models.TextChoices):
         """Decided once, by the model's owner."""
@@ -74,7 +107,6 @@ class AccessRequest(models.Model):
     requested_at = models.DateTimeField()
     purpose = models.TextField()
     data_class = models.CharField(max_length=16, choices=DataClass.choices)
-    tokens_per_minute = models.PositiveIntegerField()
     monthly_budget_usd = models.DecimalField(max_digits=12, decimal_places=2)
     expires_date = models.DateField()  # the grant's last day: it ends at the end of it
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
@@ -106,6 +138,7 @@ class AccessRequest(models.Model):
                 name="access_request_one_pending_per_team_and_model",
             ),
             *decisions.two_people("access_request"),
+            *Terms.Meta.constraints,
         )
 
     def __str__(self) -> str:
@@ -138,9 +171,9 @@ class GrantQuerySet(models.QuerySet["Grant"]):
         return self.filter(_is_visible_to(user))
 
 
-class Grant(models.Model):
-    """A team may call a model: with so many tokens a minute, until it expires. What it may spend
-    says its budget (budgets/models.py).
+class Grant(Terms):
+    """A team may call a model: on these terms, until it expires. What it may spend says its budget
+    (budgets/models.py).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -149,7 +182,6 @@ class Grant(models.Model):
         RegisteredModel, on_delete=models.PROTECT, related_name="grants"
     )
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="grants")
-    tokens_per_minute = models.PositiveIntegerField()
     active_from = models.DateTimeField()
     active_to = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -182,6 +214,7 @@ class Grant(models.Model):
             models.CheckConstraint(
                 condition=Q(active_to__gt=F("active_from")), name="grant_ends_after_it_begins"
             ),
+            *Terms.Meta.constraints,
         )
 
     def __str__(self) -> str:

@@ -125,6 +125,7 @@ def _request_facts(item: AccessRequest) -> list[tuple[str, object]]:
         ("Purpose", item.purpose),
         ("Most sensitive data", f"{item.get_data_class_display()}. {highest_words(model)}"),
         ("Tokens per minute", f"{item.tokens_per_minute:,}"),
+        *words.terms_rows(item),
         ("Monthly budget", f"{usd(item.monthly_budget_usd)}. {NOT_ENFORCED}"),
         ("Access ends", f"at the end of {day_words(item.expires_date)}, {ZONE_NAME}"),
         ("Asked by", f"{item.requested_by} of {item.team}"),

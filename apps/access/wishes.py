@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from apps.access.models import Grant
+from apps.access.models import MOST_CALLS_AT_ONCE, Grant, ServiceClass
 from apps.catalog.models import DataClass, RegisteredModel
 from apps.common.money import CENT
 from apps.common.periods import ZONE_NAME, day_of, day_words
@@ -25,7 +25,8 @@ HIGHEST_BUDGET_USD = Decimal("9999999999.99")
 @dataclass(frozen=True)
 class Wish:
     """What a team asks for. tokens_per_minute: 1 to 10 million. expires_date: the grant's last day;
-    it ends at the end of it.
+    it ends at the end of it. service_class: of ServiceClass. calls_at_once: 1 to 10,000, or None
+    for any number.
     """
 
     purpose: str
@@ -33,6 +34,8 @@ class Wish:
     tokens_per_minute: int
     monthly_budget_usd: Decimal
     expires_date: date
+    service_class: str = ServiceClass.INTERACTIVE.value
+    calls_at_once: int | None = None
 
 
 def first_last_day(now: datetime) -> date:
@@ -58,6 +61,8 @@ def renewal(grant: Grant, monthly_budget_usd: Decimal, now: datetime) -> Wish:
         tokens_per_minute=grant.tokens_per_minute,
         monthly_budget_usd=monthly_budget_usd,
         expires_date=min(last_day, latest_last_day(now)),
+        service_class=grant.service_class,
+        calls_at_once=grant.calls_at_once,
     )
 
 
@@ -71,6 +76,8 @@ def problems(wish: Mapping[str, Any], model: RegisteredModel, now: datetime) -> 
         "purpose": _purpose,
         "tokens_per_minute": _tokens,
         "monthly_budget_usd": _budget,
+        "service_class": _service_class,
+        "calls_at_once": _calls_at_once,
     }
     found = {name: rule(wish[name]) for name, rule in rules.items() if name in wish}
     if "data_class" in wish:
@@ -112,6 +119,18 @@ def _budget(budget: Decimal) -> str:
         return "The monthly budget must be more than 0 USD."
     if budget > HIGHEST_BUDGET_USD or budget != budget.quantize(CENT):
         return "Give the monthly budget in dollars and whole cents."
+    return ""
+
+
+def _service_class(service_class: str) -> str:
+    if service_class not in ServiceClass.values:
+        return "Choose interactive or batch."
+    return ""
+
+
+def _calls_at_once(calls: int | None) -> str:
+    if calls is not None and not 1 <= calls <= MOST_CALLS_AT_ONCE:
+        return f"Ask for 1 to {MOST_CALLS_AT_ONCE:,} calls at once, or for any number."
     return ""
 
 

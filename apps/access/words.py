@@ -4,7 +4,7 @@ figures in, words out.
 
 from decimal import Decimal
 
-from apps.access.models import AccessRequest
+from apps.access.models import AccessRequest, ServiceClass, Terms
 from apps.access.work import (
     BUSIEST,
     DAYS_PER_MONTH,
@@ -22,6 +22,28 @@ from apps.common.periods import day_of, day_words
 Row = tuple[str, object]
 NOT_TOLD = "Not told: the request names no expected work."
 MUCH_MORE, FAR_MORE = 3, 100  # times what the work needs
+
+
+CLASSES = {
+    ServiceClass.INTERACTIVE: "interactive: somebody waits for each answer",
+    ServiceClass.BATCH: "batch: answers may wait, and an engine that schedules by priority takes "
+    "interactive calls first",
+}
+
+
+def terms_rows(terms: Terms) -> list[Row]:
+    """Return of which class a team's calls are, and how many of them may be under way."""
+    return [
+        ("Class of the calls", CLASSES[ServiceClass(terms.service_class)]),
+        ("Calls at once", at_once_words(terms.calls_at_once)),
+    ]
+
+
+def at_once_words(calls: int | None) -> str:
+    """Return how many calls may be under way."""
+    if calls is None:
+        return "any number"
+    return f"{calls:,} at most: one more is refused until another has ended"
 
 
 def estimate_rows(estimate: Estimate) -> list[Row]:

@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 
 from apps.access import actions, wishes
 from apps.access.models import AccessRequest, Grant
+from apps.access.work import Use
 from apps.accounts.models import Role
 from apps.audit.models import Action, AuditEvent
 from apps.common.decisions import AlreadyDecided, NotOnesOwn
@@ -23,6 +24,8 @@ WISH = wishes.Wish(
     monthly_budget_usd=Decimal("100.00"),
     expires_date=date(2026, 12, 31),
 )
+
+UNUSED = Use(NOW, NOW, 0, 0, 0, 0, 0, 0, Decimal(0), "")
 
 
 @pytest.fixture
@@ -60,6 +63,8 @@ class TestSubmitRequest:
         assert (wished, request_.requested_by, request_.requested_at) == (vars(WISH), charlie, NOW)
         facts = {
             "tokens_per_minute": 5000,
+            "service_class": "INTERACTIVE",
+            "calls_at_once": None,
             "monthly_budget_usd": "100.00",
             "data_class": "PHI",
             "expires_date": "2026-12-31",
@@ -273,6 +278,28 @@ class TestRenewal:
         made = {"request": str(request.pk), "replaces": str(old.pk)}
         assert trail(new) == [(Action.GRANT_CREATED, "alice", made)]
         assert asked == [("gateway.publish_policy", {"model_id": new.registered_model_id})]
+
+    def test_as_it_is_keeps_the_class_and_the_cap(self, request_, waiting, charlie, alice):
+        plain, other = granted(request_, alice), granted(waiting[0], alice)
+        terms = [(each.service_class, each.calls_at_once) for each in (plain, other)]
+        assert terms == [("INTERACTIVE", None)] * 2
+        asked = self.renewal(plain, charlie, service_class="BATCH", calls_at_once=8)
+        facts = trail(asked)[0][2]
+        assert (facts["service_class"], facts["calls_at_once"]) == ("BATCH", 8)
+        batch = granted(asked, alice, now=self.LATER)
+        assert (batch.service_class, batch.calls_at_once) == ("BATCH", 8)
+        again = actions.renew_grant(
+            grant=batch,
+            monthly_budget_usd=Decimal(100),
+            requester=charlie,
+            now=self.LATER + timedelta(days=1),
+            expected=None,
+            use=UNUSED,
+        )
+        assert (again.service_class, again.calls_at_once) == ("BATCH", 8)
+        assert (again.tokens_per_minute, again.renews) == (7000, batch)
+        other.refresh_from_db()
+        assert (other.service_class, other.calls_at_once) == ("INTERACTIVE", None)
 
     def test_of_a_grant_that_ended_meanwhile_makes_a_new_one(self, request_, charlie, alice):
         old = granted(request_, alice)

@@ -69,6 +69,53 @@ class TestApi:
 
 
 @pytest.mark.usefixtures("soon")
+class TestTerms:
+    """The class of a team's calls, and how many may be under way: asked for, decided, shown."""
+
+    def test_go_from_the_form_to_the_pages_of_the_request_and_the_grant(
+        self, as_, charlie, alice, registered_model, monkeypatch
+    ):
+        monkeypatch.setattr("portal.pages.requests.now", lambda: NOW)
+        work = {"packets_a_day": "10", "pages_a_packet": "2", "hours_a_day": "10",
+                "days_a_week": "5", "input_tokens_a_page": "500",
+                "output_tokens_a_page": "100"}  # fmt: skip
+        typed = FORM | work | {"expires_date": "2027-02-01"}
+        url = reverse("access:request_create", args=[registered_model.name])
+        for wrong in ({"calls_at_once": "0"}, {"service_class": "URGENT"}):
+            assert as_(charlie).post(url, typed | wrong).status_code == 422
+        made = as_(charlie).post(url, typed | {"service_class": "BATCH", "calls_at_once": "1200"})
+        asked = AccessRequest.objects.get()
+        assert (made.status_code, asked.service_class, asked.calls_at_once) == (302, "BATCH", 1200)
+        as_(alice).post(reverse("access:request_approve", args=[asked.pk]), {"reason": "Fits."})
+        grant = Grant.objects.get()
+        for page in ("request_detail", "grant_detail"):
+            item = grant if page == "grant_detail" else asked
+            shown = as_(alice).get(reverse(f"access:{page}", args=[item.pk])).text
+            assert "batch: answers may wait" in shown
+            assert "1,200 at most: one more is refused until another has ended" in shown
+        rows = as_(charlie).get(reverse("access:request_list"), {"service_class": "BATCH"}).text
+        assert str(registered_model) in rows
+
+    def test_are_interactive_and_any_number_where_nothing_is_said(
+        self, charlie, alice, registered_model
+    ):
+        body = FORM | {"model": registered_model.name, "expires_date": "2027-06-30"}
+        made = api(charlie).post("/api/v1/access-requests", body, format="json").json()
+        assert (made["service_class"], made["calls_at_once"]) == ("INTERACTIVE", None)
+        wrong = api(charlie).post(
+            "/api/v1/access-requests", body | {"service_class": "batch"}, format="json"
+        )
+        assert wrong.status_code == 400
+        actions.approve_request(
+            request=AccessRequest.objects.get(), approver=alice, reason="Fits.", now=NOW
+        )
+        grants = "/api/v1/grants"
+        (found,) = api(charlie).get(grants).json()["results"]
+        assert (found["service_class"], found["calls_at_once"]) == ("INTERACTIVE", None)
+        assert api(charlie).get(grants, {"service_class": "BATCH"}).json()["results"] == []
+
+
+@pytest.mark.usefixtures("soon")
 class TestRequestDecision:
     def test_approving_makes_a_grant(self, as_, alice, request_):  # noqa: F811
         response = as_(alice).post(

@@ -15,6 +15,8 @@ FINE = {
     "tokens_per_minute": 5000,
     "monthly_budget_usd": Decimal("100.00"),
     "expires_date": date(2026, 12, 31),
+    "service_class": "BATCH",
+    "calls_at_once": 20,
 }
 
 
@@ -38,6 +40,8 @@ class TestProblems:
             "tokens_per_minute": 0,
             "monthly_budget_usd": Decimal(0),
             "expires_date": NOW.date(),
+            "service_class": "batch",
+            "calls_at_once": 0,
         }
         assert set(wrong(of=model("INTERNAL"), **odd)) == set(FINE)
 
@@ -64,6 +68,20 @@ class TestProblems:
     def test_of_tokens_are_their_bounds(self, tokens, fits):
         words = None if fits else "Ask for 1 to 10,000,000 tokens per minute."
         assert wrong(tokens_per_minute=tokens).get("tokens_per_minute") == words
+
+    @pytest.mark.parametrize(("calls", "fits"), [
+        (None, True), (0, False), (1, True), (10_000, True), (10_001, False), (-1, False),
+    ])  # fmt: skip
+    def test_of_calls_at_once_are_their_bounds(self, calls, fits):
+        words = None if fits else "Ask for 1 to 10,000 calls at once, or for any number."
+        assert wrong(calls_at_once=calls).get("calls_at_once") == words
+
+    @pytest.mark.parametrize(
+        ("service_class", "fits"), [("INTERACTIVE", True), ("BATCH", True), ("", False)]
+    )
+    def test_of_the_class_are_that_there_is_none_such(self, service_class, fits):
+        words = None if fits else "Choose interactive or batch."
+        assert wrong(service_class=service_class).get("service_class") == words
 
     @pytest.mark.parametrize(
         ("budget", "words"),

@@ -90,14 +90,22 @@ REFUSED = {
     "a second grant at the same time": (
         f"UPDATE access_accessrequest SET registered_model_id = g.registered_model_id, status = 'APPROVED', decided_at"
         f" = now(), decided_by_id = {OWNER} FROM access_grant g WHERE access_accessrequest.id = '{{pending}}';"
-        "INSERT INTO access_grant (id, request_id, registered_model_id, team_id, tokens_per_minute,"
+        "INSERT INTO access_grant (id, request_id, registered_model_id, team_id, tokens_per_minute, service_class,"
         " active_from, active_to, revoke_reason) SELECT gen_random_uuid(), '{pending}', registered_model_id, team_id,"
-        " 1, active_from, active_to, '' FROM access_grant",
+        " 1, 'BATCH', active_from, active_to, '' FROM access_grant",
         "grant_one_active_per_team_and_model",
     ),
     "a grant that ends at once": (
         "UPDATE access_grant SET active_to = active_from",
         "grant_ends_after_it_begins",
+    ),
+    "a grant of no call at once": (
+        "UPDATE access_grant SET calls_at_once = 0",
+        "grant_has_room_for_a_call",
+    ),
+    "a request for more calls at once than there may be": (
+        "UPDATE access_accessrequest SET calls_at_once = 10001 WHERE id = '{pending}'",
+        "accessrequest_has_room_for_a_call",
     ),
     "approving one's own promotion": (
         APPROVAL.format(approver=OWNER, requester=OWNER, promotion="{promotion}"),

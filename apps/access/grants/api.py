@@ -33,7 +33,8 @@ RELATED = ("registered_model__owner_team", "team", "request__requested_by")
 
 
 class GrantOutput(serializers.ModelSerializer[Grant]):
-    """One grant. monthly_budget_usd: what the team may spend on the model in a month; null where
+    """One grant. calls_at_once: how many calls may be under way; null for any number.
+    monthly_budget_usd: what the team may spend on the model in a month; null where
     that is not limited. look_due_at: when an owner is to keep or end it; null where it ends before.
     """
 
@@ -59,6 +60,8 @@ class GrantOutput(serializers.ModelSerializer[Grant]):
             "model",
             "team",
             "tokens_per_minute",
+            "service_class",
+            "calls_at_once",
             "monthly_budget_usd",
             "active_from",
             "active_to",

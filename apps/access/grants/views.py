@@ -11,7 +11,7 @@ from django.urls import reverse, reverse_lazy
 from django.utils.timezone import now
 from django.views.decorators.http import require_GET, require_POST
 
-from apps.access import actions, tables
+from apps.access import actions, tables, words
 from apps.access.budgets.actions import may_ask
 from apps.access.budgets.models import Budget, in_unit
 from apps.access.budgets.queries import of_grants
@@ -159,6 +159,7 @@ def _grant_facts(grant: Grant, budget: Budget | None) -> list[tuple[str, object]
     facts: list[tuple[str, object]] = [
         ("Model", {"text": model.name, "url": reverse("catalog:model_detail", args=[model.name])}),
         ("Tokens per minute", f"{grant.tokens_per_minute:,}, enforced by the gateway"),
+        *words.terms_rows(grant),
         ("Monthly budget", _budget_fact(budget)),
         ("Active from", f"{grant.active_from:%d %b %Y %H:%M} UTC"),
         ("Ends", f"at the end of {day_words(grant.last_day)}, {ZONE_NAME}"),
