@@ -12,6 +12,8 @@ from apps.accounts.models import Role, User
 from apps.audit import actions as audit
 from apps.audit.models import Action
 from apps.catalog.models import ModelVersion
+from apps.catalog.retirement.models import standing_of
+from apps.catalog.retirement.words import sentence
 from apps.common.canonical import digest_of_bytes
 from apps.common.errors import DomainError, require
 from apps.common.leases import change_from
@@ -138,6 +140,9 @@ def start_eval_run(
             f"{version} is {version.get_status_display().lower()}; only a verified "
             f"version can be evaluated."
         )
+    retirement = standing_of(version.registered_model_id)
+    if retirement is not None and retirement.is_retired:
+        raise BadRun(f"{sentence(retirement, now)} No version of it is evaluated any more.")
     if problems := wanted.problems():
         raise BadRun(" ".join(problems))
     packets = packet_count(suite, wanted.subset)

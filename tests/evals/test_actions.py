@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from apps.audit.models import Action, AuditEvent
+from apps.catalog.retirement.actions import announce_retirement, override_retirement
 from apps.common.canonical import digest_of_bytes
 from apps.common.errors import NotPermitted
 from apps.evals import actions, report
@@ -163,6 +164,18 @@ class TestStartEvalRun:
         version = ModelVersionFactory(registered_model=registered_model, status=status)
         with pytest.raises(actions.NotVerified):
             actions.start_eval_run(version=version, suite=suite, actor=alice, now=NOW)
+
+    def test_evaluates_nothing_of_a_model_that_is_gone(self, version, suite, alice):
+        day = NOW.date() + timedelta(days=60)
+        going = announce_retirement(
+            model=version.registered_model, actor=alice, last_day=day, successor=None,
+            note="Nobody needs it.", callers=[], now=NOW,
+        )  # fmt: skip
+        override_retirement(
+            retirement=going, actor=alice, reason="All moved.", callers=[], now=going.ends_at
+        )
+        with pytest.raises(actions.BadRun, match=r"was retired on .* No version of it"):
+            actions.start_eval_run(version=version, suite=suite, actor=alice, now=going.ends_at)
 
     def test_runs_once_at_a_time(self, run, version, suite, alice):
         with pytest.raises(actions.AlreadyRunning):

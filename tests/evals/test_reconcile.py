@@ -645,11 +645,12 @@ class TestBadEngines:
         assert timedelta(minutes=15) < world.now - started < timedelta(minutes=25)
         assert not run.packet_results.exclude(problem="").exists()
 
-    def test_more_than_one_in_ten_of_the_baseline_end_the_run_too(self, pair):
+    def test_a_baseline_that_answers_nothing_does_not_hold_up_what_would_mend_it(self, pair):
         pair.engines[pair.run.baseline.name] = EngineDouble(refuses=True)
         run = pair.step(3)
-        assert (run.status, run.reason) == (Status.ERROR, "TOO_MANY_FAILED")
-        assert "The baseline failed at" in run.message
+        assert run.status == Status.PASSED
+        assert run.metrics["answered"] == 1
+        assert run.baseline_metrics["answered"] == 0
 
 
 class TestCost:
