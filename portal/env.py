@@ -82,6 +82,16 @@ def env_names(name: str) -> frozenset[str]:
     return frozenset(part for part in parts if part)
 
 
+def env_issuer(name: str, default: str, *, apart_from: str) -> str:
+    """Return the address of who signs tokens. apart_from: who signs people's; were it the same,
+    their tokens would be taken for these.
+    """
+    value = env_url(name, default)
+    if value == apart_from:
+        raise ImproperlyConfigured(f"{name} must not be the issuer of people's tokens.")
+    return value
+
+
 def env_image(name: str, default: str, *, pinned: bool) -> str:
     """Return a container image. pinned: it must be named by its digest, for a tag may be moved
     after somebody approved it.

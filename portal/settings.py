@@ -15,6 +15,7 @@ from portal.env import (
     env_hours,
     env_image,
     env_int,
+    env_issuer,
     env_mail,
     env_names,
     env_networks,
@@ -174,7 +175,9 @@ LOGOUT_REDIRECT_URL = "/signed-out/"
 SESSION_COOKIE_AGE = int(timedelta(hours=8).total_seconds())
 SESSION_IDLE_SECONDS = env_int("SESSION_IDLE_SECONDS", 3600, minimum=30)
 # Who signs the tokens of pipelines, and what those must be meant for: this portal and no other.
-PIPELINE_ISSUER = env_url("PIPELINE_ISSUER", "https://token.actions.githubusercontent.com")
+PIPELINE_ISSUER = env_issuer(
+    "PIPELINE_ISSUER", "https://token.actions.githubusercontent.com", apart_from=OIDC_ISSUER
+)
 PIPELINE_AUDIENCE = env_str("PIPELINE_AUDIENCE", PORTAL_URL)
 # How old the sign-in of somebody who decides may be, and which ways of signing in do for it (the
 # provider's acr values; any of them where none is named).

@@ -12,6 +12,7 @@ from portal.env import (
     env_decimal,
     env_hours,
     env_image,
+    env_issuer,
     env_mail,
     env_names,
     env_networks,
@@ -73,6 +74,14 @@ class TestEnvStore:
         with pytest.raises(ImproperlyConfigured, match="USAGE_STORE_URL must be") as stopped:
             env_store("USAGE_STORE_URL")
         assert text not in str(stopped.value)
+
+
+class TestEnvIssuer:
+    def test_is_another_one_than_peoples(self, monkeypatch):
+        monkeypatch.setenv("X", "https://idp.example.com/")
+        assert env_issuer("X", "", apart_from="https://other.example.com")
+        with pytest.raises(ImproperlyConfigured, match="X must not be the issuer of people"):
+            env_issuer("X", "", apart_from="https://idp.example.com")
 
 
 class TestEnvImage:

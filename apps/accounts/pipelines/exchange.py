@@ -112,7 +112,7 @@ def _account(rule: PipelineRule, person: User, now: datetime) -> User:
         issuer=rule.rule.issuer,
         subject=f"pipeline:{rule.name}:{person.pk}",
         defaults={
-            "username": f"{rule.name}/{person.username}"[:150],
+            "username": _free_name(f"{rule.name}/{person.username}", person),
             "name": f"{rule.name} for {person.name}"[:200],
             "password": "!",  # noqa: S106 - none
             "person": person.person,
@@ -125,6 +125,16 @@ def _account(rule: PipelineRule, person: User, now: datetime) -> User:
         User.objects.filter(pk=account.pk).update(person=person.person)
         account.person = person.person
     return account
+
+
+def _free_name(name: str, person: User) -> str:
+    """Return the account's name, told apart where another account has it: a long one is cut, and a
+    person's name may hold a slash.
+    """
+    if User.objects.filter(username=name[:150]).exists():
+        mark = f"#{person.pk}"
+        return f"{name[: 150 - len(mark)]}{mark}"
+    return name[:150]
 
 
 def digest_of_token(token: str) -> str:

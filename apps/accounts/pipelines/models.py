@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.urls import reverse
 
 from apps.accounts.models import Team, User
-from apps.accounts.pipelines.rules import TrustRule
+from apps.accounts.pipelines.rules import TrustRule, server_of
 from apps.accounts.roles import DECIDES_PIPELINES, OVERSEES_PIPELINES
 from apps.common import decisions
 
@@ -185,4 +185,4 @@ class PipelineRun(models.Model):
     def address(self) -> str:
         """Return where GitHub shows the run."""
         rule = self.pipeline_rule.rule
-        return f"https://github.com/{rule.repository}/actions/runs/{self.run_id}"
+        return f"{server_of(rule.issuer)}/{rule.repository}/actions/runs/{self.run_id}"

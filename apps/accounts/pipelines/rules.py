@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 PUBLISH, EVALUATE, PROPOSE = "publish", "evaluate", "propose"
 ABILITIES = (PUBLISH, EVALUATE, PROPOSE)
@@ -24,6 +25,16 @@ LOGIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})\Z")
 MODEL = re.compile(r"[a-z][-a-z0-9]{0,39}\Z")
 WORKFLOW = re.compile(r"\.github/workflows/[A-Za-z0-9._-]{1,100}\.ya?ml\Z")
 WILDCARDS = frozenset("*?")
+
+
+def server_of(issuer: str) -> str:
+    """Return the address of the GitHub whose Actions sign tokens as this issuer: github.com, a
+    company's own at ghe.com, or an Enterprise Server, whose issuer is a path of the server's own.
+    """
+    host = urlsplit(issuer).netloc
+    if host == "token.actions.githubusercontent.com":
+        return "https://github.com"
+    return f"{urlsplit(issuer).scheme}://{host.removeprefix('token.actions.')}"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from apps.common.sign_ins import JUST_NOW
 from apps.promotions.actions import question
 from tests.accounts.pipelines import samples
 from tests.database import as_owner
-from tests.factories import NOW, RegisteredModelFactory
+from tests.factories import NOW, RegisteredModelFactory, UserFactory
 from tests.promotions import factories as promoted
 from tests.trail import trail
 
@@ -53,6 +53,10 @@ class TestSignInRun:
         first, second = sign_in().run.account, sign_in(run_attempt="2").run.account
         assert first == second
         assert User.objects.filter(acts_for__isnull=False).count() == 1
+
+    def test_tells_accounts_apart_whose_names_are_the_same(self, bob, pipeline):
+        UserFactory(username="extract-release/bob")
+        assert sign_in().run.account.username == f"extract-release/bob#{bob.pk}"
 
     def test_takes_a_token_once(self, pipeline):
         sign_in(jti="the-same")

@@ -4,7 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from apps.accounts.pipelines.rules import Pusher, TrustRule, problems, refusal, subjects_of
+from apps.accounts.pipelines.rules import (
+    Pusher,
+    TrustRule,
+    problems,
+    refusal,
+    server_of,
+    subjects_of,
+)
 from tests.accounts.pipelines.samples import RULE, claims, rule
 
 
@@ -22,6 +29,20 @@ class TestSubjectsOf:
 
     def test_escapes_colons_as_github_does(self):
         assert subjects_of(rule(environment="prod:eu"))[0].endswith(":environment:prod%3Aeu")
+
+
+class TestServerOf:
+    @pytest.mark.parametrize(
+        ("issuer", "server"),
+        [
+            ("https://token.actions.githubusercontent.com", "https://github.com"),
+            ("https://token.actions.githubusercontent.com/meridian", "https://github.com"),
+            ("https://token.actions.meridian.ghe.com", "https://meridian.ghe.com"),
+            ("https://git.meridian.example/_services/token", "https://git.meridian.example"),
+        ],
+    )
+    def test_is_the_one_whose_actions_sign(self, issuer, server):
+        assert server_of(issuer) == server
 
 
 class TestTrustRule:
