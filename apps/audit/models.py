@@ -61,6 +61,7 @@ class Action(models.TextChoices):
     SUITE_WITHDRAWN = "suite.withdrawn", "Suite revision withdrawn"
     VERIFICATION_ASKED = "verification.asked", "Every byte of a version to be read again"
     VERIFICATION_PASSED = "verification.passed", "Every byte of a version read again"
+    VERIFICATION_FAILED = "verification.failed", "A version's bytes found to differ"
     VERIFICATION_ENDED = "verification.ended", "Reading of a version ended without a result"
     BUCKET_CHANGED = "bucket.changed", "Settings of the registry's bucket found changed"
     SIGNER_BEGAN = "signer.began", "Signing key noted"

@@ -151,13 +151,18 @@ def record_passed(*, row: Verification, protection: Mapping[str, object], now: d
 
 @transaction.atomic
 def record_untrue(*, row: Verification, found: Untrue, now: datetime) -> None:
-    """Something is not what was signed: the version is taken out of use, whatever its state. Where
-    its signer was revoked, no byte was compared: the reading has no result.
+    """Something is not what was signed: the version is taken out of use, whatever its state, and
+    the reading stands in the record also where the version was out of use before. Where its signer
+    was revoked, no byte was compared: the reading has no result.
     """
-    status = Status.ENDED if found.reason == catalog.SIGNER_REVOKED else Status.FAILED
+    is_revoked = found.reason == catalog.SIGNER_REVOKED
+    status = Status.ENDED if is_revoked else Status.FAILED
     where = {"file": found.file, "first_byte": found.first, "last_byte": found.last}
     if not _end(row, status, now, reason=found.reason, message=str(found), **where):
         return
+    action = Action.VERIFICATION_ENDED if is_revoked else Action.VERIFICATION_FAILED
+    data = {"reason": found.reason, "message": str(found)} | found.where
+    audit.record(action=action, actor=WORKER, target=row.version, now=now, data=data)
     catalog.quarantine_version(
         version=row.version, reason=found.reason, message=str(found), where=found.where, now=now
     )

@@ -134,6 +134,11 @@ class TestTurns:
         assert (version.status, version.reason) == ("QUARANTINED", "DIGEST_MISMATCH")
         facts = trail(version)[-1][2]
         assert (facts["first_byte"], facts["last_byte"]) == (300, 399)
+        look(actions.ask_verification(version=version, actor=alice, now=now), store)
+        assert [each[0] for each in trail(version)][-4:] == [
+            Action.VERIFICATION_FAILED, Action.VERSION_QUARANTINED,
+            Action.VERIFICATION_ASKED, Action.VERIFICATION_FAILED,
+        ]  # fmt: skip
 
     def test_waits_while_s3_is_away_and_ends_without_a_result_where_it_refuses(
         self, version, store, alice, now
