@@ -58,8 +58,11 @@ def record_signer(*, signer: signing.Signer, now: datetime) -> Signer:
             with transaction.atomic():
                 row.save(force_insert=True)
         except IntegrityError:
-            # another process began with this key at the same moment, and has it in the record
-            return Signer.objects.get(fingerprint=fingerprint(key))
+            # Another process began at the same moment: with this key, and has it in the record; or
+            # with another one, which this one now follows.
+            return Signer.objects.filter(fingerprint=fingerprint(key)).first() or record_signer(
+                signer=signer, now=now
+            )
     facts = {"fingerprint": row.fingerprint, "kind": str(row.kind), "key": row.key_id}
     audit.record(action=Action.SIGNER_BEGAN, actor=WORKER, target=row, now=now, data=facts)
     return row

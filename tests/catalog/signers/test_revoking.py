@@ -11,7 +11,7 @@ from apps.catalog.signers import actions
 from apps.catalog.signers.models import Signer, SignerRevocation
 from apps.common.decisions import AlreadyDecided, NotOnesOwn
 from apps.common.errors import NotPermitted
-from apps.common.signing import FileSigner
+from apps.common.signing import FileSigner, fingerprint
 from apps.evals import actions as evals
 from apps.promotions import queries as promotions
 from tests.factories import NOW, RegisteredModelFactory, UserFactory
@@ -144,6 +144,20 @@ class TestRecordSigner:
         assert (row.key, row.active_to) == (key.public_key, None)
         assert [one[0] for one in trail(row)] == [Action.SIGNER_BEGAN]
         assert [one[0] for one in trail(former)] == [Action.SIGNER_BEGAN, Action.SIGNER_ENDED]
+
+    def test_follows_another_key_that_begins_at_the_same_moment(self, former, monkeypatch):
+        keys, first_signed = [new_key("a.pem"), new_key("b.pem")], actions._first_signed
+
+        def meanwhile(name):
+            monkeypatch.setattr(actions, "_first_signed", first_signed)
+            actions.record_signer(signer=keys[1], now=NOW)
+            return None
+
+        monkeypatch.setattr(actions, "_first_signed", meanwhile)
+        row = actions.record_signer(signer=keys[0], now=NOW)
+        assert (row.key, row.active_to) == (keys[0].public_key, None)
+        other = Signer.objects.get(fingerprint=fingerprint(keys[1].public_key))
+        assert other.active_to is not None
 
 
 class TestRequestRevocation:
