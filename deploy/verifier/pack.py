@@ -236,7 +236,9 @@ def _check_model(pack: Pack, model: dict[str, str], registry: list[Key], held: H
     keys = registry or keys_in(pack.read(model["keys"]))
     signer = next((key for key in keys if key.signed(signature, message)), None)
     if signer is None:
-        raise Wrong(f"{model['signature']} was made by none of the registry's keys.")
+        raise Wrong(
+            f"{model['signature']} was made by {_stranger(pack, model, signature, message)}"
+        )
     statement = json.loads(payload)
     signed = {one["name"]: one["digest"] for one in statement["predicate"]["resources"]}
     if signed != listed:
@@ -247,6 +249,18 @@ def _check_model(pack: Pack, model: dict[str, str], registry: list[Key], held: H
         f"{model['manifest']} lists what {whose} {pem} signed: {len(listed)} files.",
         model["manifest"],
         model["signature"],
+    )
+
+
+def _stranger(pack: Pack, model: dict[str, str], signature: bytes, message: bytes) -> str:
+    """Return whose signature it is that none of the trusted keys made."""
+    brought = keys_in(pack.read(model["keys"]))
+    key = next((one for one in brought if one.signed(signature, message)), None)
+    if key is None:
+        return "none of the registry's keys."
+    return (
+        f"{hashlib.sha256(key.pem).hexdigest()}, which the pack brings and your list of keys does "
+        f"not have: was it revoked? Then nothing it signed is believed any more."
     )
 
 
