@@ -16,6 +16,8 @@ from apps.audit.models import Action
 from apps.catalog.actions import check_name, create_model
 from apps.catalog.intake.models import ModelIntake
 from apps.catalog.models import RegisteredModel
+from apps.catalog.retirement.models import standing_of
+from apps.catalog.retirement.words import sentence
 from apps.catalog.sizing.fits import Load
 from apps.catalog.sizing.shapes import Shape, of_config
 from apps.common import decisions
@@ -66,6 +68,13 @@ def shape_of(wish: Wish | ModelIntake) -> Shape:
     return Shape(**{**vars(found), "weight_bytes": wish.weight_bytes})
 
 
+def _known_already(model: RegisteredModel, now: datetime) -> str:
+    gone = standing_of(model.pk)
+    if gone is not None and gone.is_retired:
+        return f"{sentence(gone, now)} A new model needs a name of its own."
+    return f"A model named {model} is registered already. Ask for access to it."
+
+
 @transaction.atomic
 def request_model(
     *,
@@ -83,8 +92,8 @@ def request_model(
     """
     permit_asking(requester)
     check_name(wish.name)
-    if RegisteredModel.objects.filter(name=wish.name).exists():
-        raise CannotAsk(f"A model named {wish.name} is registered already. Ask for access to it.")
+    if known := RegisteredModel.objects.filter(name=wish.name).first():
+        raise CannotAsk(_known_already(known, now))
     shape = shape_of(wish)
     if not shape.layers or not shape.architecture:
         raise CannotAsk("config.json names no architecture with its layers, so it says no size.")

@@ -1,6 +1,7 @@
 """Asking for a new open-weight model, and deciding about it."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -11,6 +12,7 @@ from apps.catalog.intake import actions, telling
 from apps.catalog.intake.actions import CannotAsk
 from apps.catalog.intake.models import ModelIntake
 from apps.catalog.models import RegisteredModel
+from apps.catalog.retirement.actions import announce_retirement, override_retirement
 from apps.common.decisions import AlreadyDecided
 from apps.common.errors import NotPermitted
 from apps.common.sign_ins import JUST_NOW
@@ -69,6 +71,18 @@ class TestRequestModel:
         RegisteredModelFactory(name="taken")
         with pytest.raises(CannotAsk, match=words):
             ask(lead, team, **change)
+
+    def test_says_that_a_model_of_the_name_is_gone(self, lead, team, owner):
+        gone = RegisteredModelFactory(name="taken", owner_team=owner.team)
+        going = announce_retirement(
+            model=gone, actor=owner, last_day=NOW.date() + timedelta(days=60), successor=None,
+            note="Nobody needs it.", callers=[], now=NOW,
+        )  # fmt: skip
+        override_retirement(
+            retirement=going, actor=owner, reason="All moved.", callers=[], now=going.ends_at
+        )
+        with pytest.raises(CannotAsk, match=r"taken was retired on .* a name of its own"):
+            ask(lead, team, name="taken")
 
     def test_refuses_work_that_the_model_cannot_take(self, lead, team):
         with pytest.raises(CannotAsk, match="takes 131,072 tokens at most"):
