@@ -1,0 +1,95 @@
+"""Patterns with words around them: how identifiers and secrets are told from other numbers. Pure.
+
+A recognizer knows a pattern, how sure it makes one alone, and how sure with one of its words within
+60 characters before it, or in parentheses right behind it. What was found may be checked further: a
+digit that must fit, ranges that nobody is given.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from apps.gateway.gate.calls import Text
+from apps.gateway.guard.detectors.expressions import compiled, spans
+from apps.gateway.guard.detectors.hits import Hit, without_overlaps
+from apps.gateway.guard.detectors.views import PLAIN, View
+
+BEFORE, BEHIND = 60, 16  # characters in which a word counts
+
+
+def always(found: str) -> bool:
+    """Take whatever the pattern found."""
+    return True
+
+
+@dataclass(frozen=True)
+class Recognizer:
+    """One way to write an entity. alone, with_word: the scores, 0 to 1. group: the part of the
+    pattern that is the entity. words: a pattern of words in lower case; "" for none. only_nearest:
+    a word counts for the first find behind it alone, as "born" for the date that follows.
+    """
+
+    entity: str
+    pattern: str
+    alone: float
+    with_word: float = 0.0
+    words: str = ""
+    group: int = 0
+    check: Callable[[str], bool] = always
+    only_nearest: bool = False
+
+    @cached_property
+    def _expression(self) -> Any:
+        return compiled(self.pattern)
+
+    @cached_property
+    def _words(self) -> Any:
+        return compiled(self.words) if self.words else None
+
+    def find(self, text: str, lower: str) -> Iterator[tuple[int, int, float]]:
+        """Yield (start, end, score) in a text; lower: the same in lower case."""
+        last_end = 0
+        for start, end in spans(self._expression, text, self.group):
+            if self.check(text[start:end]):
+                since = max(last_end, start - BEFORE) if self.only_nearest else start - BEFORE
+                yield start, end, self._score(lower, max(since, 0), start, end)
+            last_end = end
+
+    def _score(self, lower: str, since: int, start: int, end: int) -> float:
+        if self._words is None or self.with_word <= self.alone:
+            return self.alone
+        behind = lower[end : end + BEHIND]
+        around = f"{lower[since:start]} | {behind if '(' in behind[:2] else ''}"
+        return self.with_word if self._words.search(around) else self.alone
+
+
+class Recognizers:
+    """Several recognizers as one detector. threshold: the least score of a hit."""
+
+    def __init__(self, known: Sequence[Recognizer], threshold: float) -> None:
+        self._known = known
+        self._threshold = threshold
+
+    @property
+    def reach(self) -> int:
+        """Return the overlap that windows need: the longest e-mail address with its words."""
+        return 512
+
+    def detect(self, texts: Sequence[Text]) -> list[Hit]:
+        """Return what stands in the texts; of finds that overlap, the surest."""
+        return [hit for text in texts for hit in without_overlaps(self._in(text))]
+
+    def _in(self, text: Text) -> Iterator[Hit]:
+        view = View(text.text, PLAIN)
+        seen = view.text
+        lower = seen.lower() if seen.isascii() else _lower(seen)
+        for one in self._known:
+            for start, end, score in one.find(seen, lower):
+                if score >= self._threshold:
+                    yield Hit(one.entity, text.where, *view.span(start, end), score)
+
+
+def _lower(text: str) -> str:
+    """Return a text in lower case, each character at its place: some have two small letters."""
+    return "".join(small if len(small := one.lower()) == 1 else one for one in text)
