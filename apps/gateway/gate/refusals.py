@@ -6,9 +6,10 @@ sentences for Envoy's own refusals (403, 429, 503) take the place of these.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+NEVER_AGAIN = {"x-should-retry": "false"}  # what OpenAI's clients obey before the status
 DETAILS = "qm_"  # how the gate's answers are told from Envoy's own in its access log
 
 
@@ -56,6 +57,68 @@ class Refusal(Exception):
     def body(self) -> bytes:
         """Return the whole answer's body."""
         return json.dumps({"error": self.error()}).encode()
+
+
+def malformed(what: str, todo: str = "", code: str = "request_invalid") -> Refusal:
+    """Return the refusal of a request that is not what it must be. what: which part of it is wrong,
+    by its place; todo: what to send instead.
+    """
+    message = f"{what} {todo}".rstrip()
+    return Refusal(400, "invalid_request_error", code, message, NEVER_AGAIN)
+
+
+def field_invalid(where: str, must: str) -> Refusal:
+    """Return the refusal of a field. must: what it must be, as "true or false"."""
+    return malformed(f"The field {where} must be {must}.", code="field_invalid")
+
+
+def not_supported(where: str, why: str) -> Refusal:
+    """Return the refusal of a field that no caller may send. why: a whole sentence."""
+    return malformed(f"The field {where} is not taken here. {why}", "Leave it out.", "not_taken")
+
+
+def not_inspectable(where: str) -> Refusal:
+    """Return the refusal of tokens in the place of text, where a rule must see the text."""
+    return malformed(
+        f"The field {where} holds tokens, which the rules of this model cannot read.",
+        "Send text.",
+        "not_inspectable",
+    )
+
+
+def too_large(most: int) -> Refusal:
+    """Return the refusal of a body. most: bytes that a body may have."""
+    message = f"The body is larger than the {most:,} bytes that the gateway takes. Send less."
+    return Refusal(413, "invalid_request_error", "body_too_large", message, NEVER_AGAIN)
+
+
+def path_not_found(served: Collection[str]) -> Refusal:
+    """Return the refusal of a call to a path that nobody counts. served: the paths there are."""
+    message = f"The gateway serves no such path. It serves {', '.join(served)}."
+    return Refusal(404, "invalid_request_error", "path_not_found", message, NEVER_AGAIN)
+
+
+def token_endless() -> Refusal:
+    """Return the refusal of a token without an end."""
+    return _unauthenticated(
+        "token_endless",
+        "The access token never ends (it has no exp), and such tokens are refused. Get a new one.",
+    )
+
+
+def token_incomplete(claim: str) -> Refusal:
+    """Return the refusal of a token that does not say who calls, or who pays. claim: which of its
+    claims is missing or odd.
+    """
+    return _unauthenticated(
+        "token_incomplete",
+        f"The access token's claim {claim} is missing or not usable, and calls are charged by it. "
+        "Sign in again and choose a team, or ask your identity team to send it.",
+    )
+
+
+def _unauthenticated(code: str, message: str) -> Refusal:
+    return Refusal(401, "authentication_error", code, message, NEVER_AGAIN)
 
 
 def unavailable(what: str) -> Refusal:

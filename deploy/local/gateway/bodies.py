@@ -5,6 +5,9 @@ The real one reads a body into Go structs, and answers 400 where a field has ano
 asks an engine: a `stream` of "true" is no stream to it. An engine may be more forgiving, and would
 then answer in a way whose usage nobody reads. A field that the gateway does not know is the
 engine's to judge; null is the same as a field that is not there.
+
+The gate has a table like it (apps/gateway/gate/fields.py). That one is the product's rule, and must
+hold whatever stands in front of it; this one plays what a vendor's program does, and knows no more.
 """
 
 from __future__ import annotations
