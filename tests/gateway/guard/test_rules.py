@@ -1,0 +1,128 @@
+"""What a set of rules may say, what it may not, and for which calls a rule is."""
+
+import json
+
+import pytest
+
+from apps.gateway.guard.rules import BadRules, Phase, Rule, RuleSet, Scope, lower_data_class
+from apps.gateway.guard.shipped import SHIPPED
+
+SECRETS = {"name": "a", "phase": "request", "provider": {"type": "Secrets"}, "action": "block"}
+
+
+def a_set(**changes):
+    """Return a set of one rule, as JSON."""
+    return {"rules": [{**SECRETS, **changes}]}
+
+
+class TestRuleSet:
+    def test_is_the_same_after_it_was_kept(self):
+        kept = json.loads(json.dumps(SHIPPED.as_json()))
+        assert RuleSet.of(kept) == SHIPPED
+        assert RuleSet.of(kept).as_json() == kept
+
+    @pytest.mark.parametrize(
+        "provider",
+        [
+            {"type": "Regex", "patterns": {"ORCHID": "(?i)orchid", "Q_NUMBER": "Q-[0-9]{4}"}},
+            {"type": "Classifier", "model": "guard", "labels": ["INJECTION", "unsafe"]},
+            {"type": "ChatGuard", "model": "granite", "dialect": "granite-guardian-3.3",
+             "criterion": "jailbreak"},
+            {"type": "Presidio", "language": "en"},
+        ],
+    )  # fmt: skip
+    def test_keeps_what_each_provider_is_told(self, provider):
+        made = RuleSet.of(a_set(provider=provider))
+        assert made.as_json()["rules"][0]["provider"] == provider
+        assert RuleSet.of(json.loads(json.dumps(made.as_json()))) == made
+
+    def test_has_defaults_that_close(self):
+        (rule,) = RuleSet.of(a_set()).rules
+        assert (rule.fails_closed, rule.threshold, rule.scope) == (True, 0.5, Scope())
+
+    @pytest.mark.parametrize(
+        ("body", "why"),
+        [
+            ([], "is an object"),
+            ({}, "wants rules"),
+            ({"rules": []}, "1 to 50 rules"),
+            ({"rules": [SECRETS] * 51}, "1 to 50 rules"),
+            ({"rules": [SECRETS, SECRETS]}, "each given once"),
+            ({"rules": "a"}, "is a list"),
+            (a_set(name="A b"), "lower-case"),
+            (a_set(phase="Request"), "phase is one of"),
+            (a_set(action="mask"), "only answers can be masked"),
+            (a_set(onlyNew=True), "onlyNew is for answers"),
+            (a_set(failureMode="Open"), "failureMode is one of"),
+            (a_set(threshold=1.1), "from 0 to 1"),
+            (a_set(threshold=True), "from 0 to 1"),
+            (a_set(timeoutSeconds=0), "from 0.05 to 60"),
+            (a_set(message="a\nb"), "one line"),
+            (a_set(message="x" * 301), "at most 300"),
+            (a_set(detectors=["US_SSN"]), "no detector of Secrets"),
+            (a_set(detectors=["JWT", "JWT"]), "each given once"),
+            (a_set(detectors="JWT"), "list of texts"),
+            (a_set(unknown=1), "has no unknown"),
+            (a_set(provider={"type": "Magic"}), "provider.type is one of"),
+            (a_set(provider={"type": "Secrets", "model": "m"}), "Secrets has no provider.model"),
+            (a_set(provider={"type": "Regex"}), "Regex wants provider.patterns"),
+            (a_set(provider={"type": "Regex", "patterns": {"x": "a"}}), "upper-case"),
+            (a_set(provider={"type": "Regex", "patterns": {"X": "(a)\\1"}}), "RE2 cannot read"),
+            (a_set(provider={"type": "Regex", "patterns": {"X": "a*"}}), "empty text"),
+            (a_set(provider={"type": "Classifier", "model": "m"}), "wants provider.labels"),
+            (a_set(scope={"models": ["<b>"]}), "lists names"),
+            (a_set(scope={"dataClasses": ["SECRET"]}), "scope.dataClasses is one of"),
+            (a_set(scope={"callers": []}), "has no callers"),
+        ],
+    )
+    def test_refuses(self, body, why):
+        with pytest.raises(BadRules, match=why):
+            RuleSet.of(body)
+
+
+class TestApplicable:
+    def test_narrows_by_all_that_is_named(self):
+        def rule(name, phase=Phase.REQUEST, **scope):
+            return Rule(name=name, phase=phase.value, provider="Secrets", action="block",
+                        scope=Scope(**scope))  # fmt: skip
+
+        rules = RuleSet((
+            rule("all"), rule("answers", Phase.ANSWER), rule("summary", models=("summary",)),
+            rule("claims", teams=("claims",)), rule("phi", data_classes=("PHI",)),
+            rule("both", models=("summary", "coder"), data_classes=("PUBLIC",)),
+        ))  # fmt: skip
+
+        def names(**call):
+            return [one.name for one in rules.applicable(Phase.REQUEST, **call)]
+
+        assert names(model="summary", team="claims", data_class="PHI") == [
+            "all", "summary", "claims", "phi",
+        ]  # fmt: skip
+        assert names(model="coder", team="appeals", data_class="PUBLIC") == ["all", "both"]
+        answers = rules.applicable(Phase.ANSWER, model="coder", team="x", data_class="PHI")
+        assert [one.name for one in answers] == ["answers"]
+
+
+class TestLowerDataClass:
+    def test_is_what_both_allow(self):
+        assert lower_data_class(["PHI", "PHI"]) == "PHI"
+        assert lower_data_class(["PHI", "INTERNAL"]) == "INTERNAL"
+        assert lower_data_class(["PUBLIC", "PHI"]) == "PUBLIC"
+
+    def test_is_the_lowest_where_nobody_says(self):
+        assert lower_data_class([]) == "PUBLIC"
+
+
+class TestShipped:
+    def test_closes_by_default(self):
+        assert all(rule.fails_closed for rule in SHIPPED.rules)
+
+    def test_refuses_member_data_only_where_it_is_not_approved(self):
+        def blocks(data_class):
+            rules = SHIPPED.applicable(Phase.REQUEST, model="m", team="t", data_class=data_class)
+            return [one.provider for one in rules if one.action == "block"]
+
+        assert "MemberData" in blocks("PUBLIC")
+        assert "MemberData" in blocks("INTERNAL")
+        assert "MemberData" not in blocks("PHI")
+        assert "PromptInjection" in blocks("PHI")
