@@ -155,7 +155,8 @@ _NEEDED: dict[str, tuple[str, ...]] = {
     Operation.EMBEDDING: ("input",),
     Operation.RERANK: ("query", "documents"),
 }
-_STREAM_OPTIONS = {"include_usage": FLAG, "continuous_usage_stats": FLAG}
+CONTINUOUS = ("include_usage", "continuous_usage_stats")
+_STREAM_OPTIONS = dict.fromkeys(CONTINUOUS, FLAG)
 _MESSAGE = {"content": CONTENT, "name": TEXT, "tool_calls": OBJECTS, "tool_call_id": TEXT}
 # Why no caller may send a field, whatever it holds.
 _NOBODYS = {

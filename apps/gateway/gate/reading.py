@@ -151,7 +151,8 @@ def _continuous(body: Mapping[str, Any], *, stream: bool) -> bool:
     options = body.get("stream_options") or {}
     if options and not stream:
         raise refusals.field_invalid("stream_options", "left out where stream is not true")
-    continuous = options.get("continuous_usage_stats") is True
+    # the engine tells it only where both are asked for
+    continuous = all(options.get(name) is True for name in fields.CONTINUOUS)
     if not stream or continuous:
         return continuous
     if body.get("include_reasoning") is False:

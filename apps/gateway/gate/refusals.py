@@ -128,3 +128,24 @@ def unavailable(what: str) -> Refusal:
         f"charged. Send it again in a few seconds."
     )
     return Refusal(502, "server_error", "gate_unavailable", message, {"Retry-After": "5"})
+
+
+def unreadable_answer(why: str) -> Refusal:
+    """Return what takes the place of an answer that could not be inspected. why: in words."""
+    message = (
+        f"The gateway could not inspect the model's answer ({why}), so it was not passed on. What "
+        f"the model made of it is charged."
+    )
+    return Refusal(502, "server_error", "answer_unreadable", message, NEVER_AGAIN)
+
+
+def unrecorded(what: str) -> Refusal:
+    """Return what takes the place of an answer that must be recorded and could not be. what: which
+    part of the gateway was away, in words.
+    """
+    message = (
+        f"The gateway could not keep a record of the model's answer ({what}), so it was not passed "
+        f"on. What the model made of it is charged. Send it again in a few seconds."
+    )
+    headers = {"Retry-After": "5", **NEVER_AGAIN}
+    return Refusal(502, "server_error", "answer_unrecorded", message, headers)

@@ -60,8 +60,10 @@ class Purse(Protocol):
         """
 
     async def settle(self, call: Call, used: Used, now: datetime) -> None:
-        """Give back what is held, and count what was used. Called once for each call that was
-        reserved. Raises Away: the lease then ends by itself.
+        """Give back what is held, and count what was used. Called once for each call whose
+        reservation was not refused: also where `reserve` was broken off or Away, so that nobody
+        knows whether anything is held; where nothing is, this does nothing. Raises Away: the lease
+        then ends by itself.
         """
 
 

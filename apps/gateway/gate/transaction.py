@@ -3,10 +3,12 @@
     read → reserve → inspect → record → pass, or refuse
     → inspect the answer → settle → record → end
 
-What was reserved is settled once, whatever happens. No byte of an answer leaves that the guard has
-not seen, and an answer that could not be recorded where it must be does not end well.
+Held here, whatever fails and wherever a call is broken off: what may have been reserved is settled
+once; no byte of an answer leaves that the guard has not let go; of a call that was let through both
+halves go to the record; and an answer that must be recorded and is not, does not end well.
 """
 
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,11 +16,10 @@ from datetime import datetime
 from typing import Any
 
 from apps.gateway.gate import refusals
-from apps.gateway.gate.answers import NOTHING_USED, Counter, Event, Splitter, Used
+from apps.gateway.gate.answers import NOTHING_USED, Counter, Ending, Event, Splitter, Used
 from apps.gateway.gate.calls import Call
 from apps.gateway.gate.refusals import Refusal
 from apps.gateway.gate.steps import AnswerGuard, Away, Blocked, Guard, Purse, Record, Verdict
-from apps.metering.models import Completeness
 
 DONE = b"data: [DONE]\n\n"
 
@@ -39,10 +40,13 @@ class Steps:
 
 @dataclass(frozen=True)
 class Piece:
-    """What goes to the caller next; is_last: nothing follows, whatever the engine still says."""
+    """What goes to the caller next; is_last: nothing follows, whatever the engine still says.
+    refusal: why the gate ends the answer here, where it does.
+    """
 
     data: bytes
     is_last: bool = False
+    refusal: Refusal | None = None
 
 
 @dataclass
@@ -55,74 +59,113 @@ class Transaction:
     now: Callable[[], datetime]
     call: Call | None = None
     _verdict: Verdict = Verdict()
-    _is_reserved: bool = False
-    _is_over: bool = False  # settled and recorded
-    _is_success: bool = False
+    _is_reserved: bool = False  # or may be: whether it is, was not told
+    _is_admitted: bool = False
+    _status: int | None = None  # of the answer, once it is there
     _splitter: Splitter = field(default_factory=Splitter)
     _sent: bytearray = field(default_factory=bytearray)
     _counter: Counter = field(init=False)
     _guard: AnswerGuard = field(init=False)
+    _used: Used | None = None  # once it is over
+    _end: asyncio.Task[None] | None = None  # settles and records, once
+    _ending: Ending = Ending.LEFT  # where it does not end by itself
 
     async def request(self, call: Call) -> None:
         """Reserve, inspect and record a call that could be read. Raises Refusal."""
         self._counter, self.call = Counter(call), call
         try:
-            await self.steps.purse.reserve(call)
-            self._is_reserved = True
+            await self._reserve(call)
             self._verdict = await self.steps.guard.request(call)
-            await self.steps.record.request(call, self._verdict, None)
             self._guard = self.steps.guard.answer(call)
-        except Away as problem:
-            raise refusals.unavailable(str(problem)) from problem
         except Refusal as refusal:
             await self._keep_refused(call, refusal)
             raise
+        except Away as problem:
+            away = refusals.unavailable(str(problem))
+            await self._keep_refused(call, away)
+            raise away from problem
+        await self._keep_request(call, None)
+        self._is_admitted = True
+
+    async def _reserve(self, call: Call) -> None:
+        """Reserve. Only a refusal says that nothing is held: whatever else ends it may have come
+        after the database had done it.
+        """
+        self._is_reserved = True
+        try:
+            await self.steps.purse.reserve(call)
+        except Refusal:
+            self._is_reserved = False
+            raise
 
     async def _keep_refused(self, call: Call, refusal: Refusal) -> None:
-        verdict = refusal.verdict if isinstance(refusal, Blocked) else self._verdict
+        if isinstance(refusal, Blocked):
+            self._verdict = refusal.verdict
+        await self._keep_request(call, refusal)
+
+    async def _keep_request(self, call: Call, refusal: Refusal | None) -> None:
         try:
-            await self.steps.record.request(call, verdict, refusal)
+            await self.steps.record.request(call, self._verdict, refusal)
         except Away as problem:
             raise refusals.unavailable(str(problem)) from problem
 
     def begins(self, status: int) -> None:
         """Take the answer's status. Only 200 is a model's answer; all else generated nothing."""
-        self._is_success = status == 200
+        self._status = status
 
     async def whole(self, body: bytes) -> bytes:
         """Inspect, settle and record a plain answer, and return what the caller gets. Raises
         Refusal, which then takes the answer's place.
         """
-        if not self._is_success:
-            await self._end(body, None, NOTHING_USED)
+        if self._status != 200:
+            await self._ends(body, None, NOTHING_USED)
             return body
+        try:
+            body = await self._inspected(body)
+        except Refusal as refusal:
+            await self._ends(refusal.body(), refusal, self._counter.used(Ending.WHOLE))
+            raise
+        except Exception:
+            self._ending = Ending.BROKEN
+            raise
+        await self._ends(body, None, self._counter.used(Ending.WHOLE))
+        return body
+
+    async def _inspected(self, body: bytes) -> bytes:
         document = _read(body)
         self._counter.whole(document)
-        used = self._counter.used(Completeness.COMPLETE)
         try:
-            if await self._guard.whole(document):
-                body = json.dumps(document).encode()
-        except Refusal as refusal:
-            await self._end(refusal.body(), refusal, used)
-            raise
-        await self._end(body, None, used)
-        return body
+            is_masked = await self._guard.whole(document)
+        except Away as problem:
+            raise refusals.unreadable_answer(str(problem)) from problem
+        return json.dumps(document).encode() if is_masked else body
 
     async def piece(self, data: bytes, *, is_end: bool) -> Piece:
         """Take the next bytes of a streamed answer, and return what may go to the caller now. A
         rule that blocks ends the stream well: with what was used, the reason and the end mark.
+        Raises Refusal where the answer must be recorded and is not.
         """
+        if self._end is not None:
+            return Piece(b"", is_last=True)
         try:
             events = await self._released(data, is_end=is_end)
         except Refusal as refusal:
-            return await self._cut(refusal)
+            return await self._stop(refusal)
+        except Away as problem:
+            return await self._stop(refusals.unreadable_answer(str(problem)))
+        except Exception:
+            self._ending = Ending.BROKEN
+            raise
         sent = b"".join(event.raw for event in events)
         self._sent += sent
         if is_end:
-            await self._end(bytes(self._sent), None, self._counter.used(Completeness.COMPLETE))
+            await self._ends(bytes(self._sent), None, self._counter.used(Ending.WHOLE))
         return Piece(sent, is_end)
 
     async def _released(self, data: bytes, *, is_end: bool) -> list[Event]:
+        """Return the events that the guard lets go. All that came was made, so it is counted before
+        any of it is looked at.
+        """
         events = self._splitter.feed(data)
         if is_end:
             events += self._splitter.end()
@@ -133,57 +176,76 @@ class Transaction:
             found += await self._guard.end()
         return found
 
-    async def _cut(self, refusal: Refusal) -> Piece:
-        used = self._counter.used(Completeness.COMPLETE)
+    async def _stop(self, refusal: Refusal) -> Piece:
+        used = self._counter.used(Ending.STOPPED)
         last = _said({"choices": [], "usage": _usage(used)}) + _said({"error": refusal.error()})
         self._sent += last + DONE
-        await self._end(bytes(self._sent), refusal, used)
-        return Piece(last + DONE, is_last=True)
+        await self._ends(bytes(self._sent), refusal, used)
+        return Piece(last + DONE, is_last=True, refusal=refusal)
 
-    async def _end(self, body: bytes, refusal: Refusal | None, used: Used) -> None:
-        """Settle and record. Where the record must be kept and is not, the answer does not end."""
-        await self._settle(used)
-        if self.call is not None:
-            verdict = self._guard.verdict()
-            await self.steps.record.answer(self.call, body, verdict, refusal, used)
+    async def _ends(self, body: bytes, refusal: Refusal | None, used: Used) -> None:
+        """Settle and record. Raises Refusal where the record must be kept and is not."""
+        try:
+            await self._ended(body, refusal, used)
+        except Away as problem:
+            raise refusals.unrecorded(str(problem)) from problem
 
-    async def _settle(self, used: Used) -> None:
-        self._is_over = True
-        if self._is_reserved and self.call is not None:
-            self._is_reserved = False
-            await self.steps.purse.settle(self.call, used, self.now())
+    async def _ended(self, body: bytes, refusal: Refusal | None, used: Used) -> None:
+        """Settle and record once, to the end, whoever is broken off while they wait for it."""
+        if self._end is None:
+            self._used = used
+            self._end = asyncio.create_task(self._settle_and_record(body, refusal, used))
+        await asyncio.shield(self._end)
+
+    async def _settle_and_record(self, body: bytes, refusal: Refusal | None, used: Used) -> None:
+        if self.call is None:
+            return
+        try:
+            if self._is_reserved:
+                await self.steps.purse.settle(self.call, used, self.now())
+        except Away:
+            pass  # the lease ends by itself, and the ledger tells what was used
+        finally:
+            if self._is_admitted:
+                verdict = self._guard.verdict()
+                await self.steps.record.answer(self.call, body, verdict, refusal, used)
+
+    def so_far(self) -> Used | None:
+        """Return what the call has used as far as it came; None where nobody can know yet."""
+        if self._used is not None:
+            return self._used
+        is_known = self._is_admitted and self._status == 200
+        return self._counter.used(Ending.LEFT) if is_known else None
 
     async def close(self) -> None:
         """End a call that did not end by itself: its client left, a part of the gateway failed, or
-        it was refused. What was made is paid.
+        it was refused. What was made is paid, also where its client did not wait for the answer.
+        Raises Away.
         """
-        if self._is_over or self.call is None:
+        if self.call is None:
             return
-        used = self._counter.used(Completeness.ABORTED) if self._is_success else NOTHING_USED
-        await self._settle(used)
-        if self._is_success:
-            verdict = self._guard.verdict()
-            await self.steps.record.answer(self.call, bytes(self._sent), verdict, None, used)
+        is_asked = self._is_admitted and self._status in (None, 200)
+        used = self._counter.used(self._ending) if is_asked else NOTHING_USED
+        await self._ended(bytes(self._sent), None, used)
 
 
 def _read(body: bytes) -> dict[str, Any]:
     """Return an answer's document. Raises Refusal: what cannot be read cannot be inspected."""
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     if isinstance(document, dict):
         return document
-    raise refusals.unavailable("the model's answer is no JSON object")
+    raise refusals.unreadable_answer("it is no JSON object")
 
 
 def _said(document: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(document).encode() + b"\n\n"
 
 
-def _usage(used: Used) -> dict[str, int | None]:
-    return {
-        "prompt_tokens": used.input_tokens,
-        "completion_tokens": used.output_tokens,
-        "total_tokens": (used.input_tokens or 0) + (used.output_tokens or 0),
-    }
+def _usage(used: Used) -> dict[str, int]:
+    """Return the usage as an engine tells it; what nobody knows is left out."""
+    counts = {"prompt_tokens": used.input_tokens, "completion_tokens": used.output_tokens}
+    known = {name: count for name, count in counts.items() if count is not None}
+    return known | {"total_tokens": sum(known.values())}

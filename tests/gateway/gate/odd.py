@@ -78,6 +78,8 @@ FIELDS: list[tuple[str, Any, str, str]] = [
     (CHAT, body(kv_transfer_params={"a": CANARY}), "not_taken", "kv_transfer_params is not taken"),
     (COMPLETIONS, body(COMPLETIONS, prompt_embeds=CANARY), "not_taken", "prompt_embeds is not"),
     (CHAT, body(stream=True, include_reasoning=False), "field_invalid", "continuous_usage_stats"),
+    (CHAT, body(stream=True, include_reasoning=False, stream_options={
+        "continuous_usage_stats": True}), "field_invalid", "where include_reasoning is false"),
     (CHAT, body(stream=True, stream_interval=50), "field_invalid", "stream_interval must be 1"),
     (CHAT, body(temperature="1"), "field_invalid", "temperature must be a number"),
     (CHAT, body(logit_bias={"5": "1"}), "field_invalid", "logit_bias must be an object of numbers"),

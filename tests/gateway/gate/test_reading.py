@@ -30,6 +30,7 @@ NOW = datetime(2026, 11, 27, 9, tzinfo=UTC)
 ID = "0b1e5d6e-3a5f-4c55-9d0c-1f1f1f1f1f1f"
 CLAIMS = {"sub": "s-1", "team": "claims", "cost_center": "CC-1", "exp": NOW.timestamp() + 60}
 JSON = {"content-type": "application/json"}
+EACH = {"include_usage": True, "continuous_usage_stats": True}
 BOUNDS = Bounds(context=8192, choices=4)
 
 
@@ -246,9 +247,9 @@ class TestACall:
         [
             (None, {}, False), ({}, {}, False), ({"include_usage": False}, {}, False),
             ({"continuous_usage_stats": False}, {"stream_interval": 1}, False),
-            ({"continuous_usage_stats": True}, {}, True),
-            ({"continuous_usage_stats": True}, {"include_reasoning": False}, True),
-            ({"continuous_usage_stats": True}, {"stream_interval": 9}, True),
+            ({"continuous_usage_stats": True}, {}, False),
+            (EACH, {}, True), (EACH, {"include_reasoning": False}, True),
+            (EACH, {"stream_interval": 9}, True),
         ],
     )  # fmt: skip
     def test_says_whether_each_piece_tells_its_usage(self, options, more, told):

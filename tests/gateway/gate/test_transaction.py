@@ -137,7 +137,8 @@ def test_a_rule_that_blocks_ends_a_stream_well() -> None:
     assert json.loads(usage[6:])["choices"] == []
     assert json.loads(error[6:])["error"]["guardrail"] == {"rule": "leaks", "phase": "answer"}
     assert done == "data: [DONE]"
-    assert steps.notes[-2][:3] == ("settle", Basis.ESTIMATED, Completeness.COMPLETE)
+    assert steps.notes[-2] == ("settle", Basis.ESTIMATED, Completeness.ENDED_EARLY, 3)
+    assert steps.notes[-1] == ("recorded", piece.data)
 
 
 @pytest.mark.parametrize(
