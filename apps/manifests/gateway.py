@@ -3,7 +3,9 @@ Pure.
 
 Traps held here: Backends carry the predictor's DNS name, never an address (with IP endpoints the
 gateway charges every call to the first backend of a rule); a rule's cost counts 0 at request time
-(else each call costs one more); a route names at most 15 rules; the policies point at the HTTPRoute
+(else each call costs one more); a route names at most 15 rules, and one that asks for more headers
+comes first, wherever it stands; vLLM refuses a priority where it does not schedule by it, so a rule
+sets one for those versions alone that do; the policies point at the HTTPRoute
 of the route's own name, one of a kind (of two, the younger is ignored): so BackendTrafficPolicy
 carries the limits and, in `responseOverride`, what callers hear when they are refused; those
 sentences are the same in every model's policy, for Envoy switches the filter on by the route that
@@ -15,6 +17,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from apps.common.counts import counted
 from apps.common.token_claims import COST_CENTER, LONGEST_COST_CENTER
 from apps.manifests import cel
 from apps.manifests.names import MODELS, checked, labels, serving_name
@@ -22,6 +25,11 @@ from apps.manifests.text import CannotRender, Manifest
 
 MODEL_HEADER = "x-ai-eg-model"
 METADATA_NAMESPACE = "io.envoy.ai_gateway"
+# The class of a call's grant. The gate alone sets it: what a client sends under this name is
+# removed before anything reads it.
+CLASS_HEADER = "x-qm-class"
+INTERACTIVE, BATCH = "interactive", "batch"
+BATCH_PRIORITY = 10  # vLLM takes the lower value first, and 0 where a call has none
 LIMIT_KEY = "llm_limit_token"  # what a call counts against its team's limit, computed in CEL
 TOTAL_KEY = "llm_total_token"
 WHOLE_COST = "total_tokens"
@@ -58,10 +66,13 @@ class BadRoute(CannotRender):
 
 @dataclass(frozen=True)
 class Weight:
-    """How much of a model's traffic one version gets. percent: 0 to 100."""
+    """How much of a model's traffic one version gets. percent: 0 to 100. by_priority: its engine
+    takes calls in the order of their priority.
+    """
 
     number: int
     percent: int
+    by_priority: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,19 +112,27 @@ def route(
     request_timeout: str = "600s",
     limit_cost: str = WHOLE_COST,
 ) -> Manifest:
-    """Return the AIGatewayRoute of a model: one rule, its versions with their weights, which must
-    sum to 100.
+    """Return the AIGatewayRoute of a model: its versions with their weights, which must sum to 100.
 
-    limit_cost: what a call counts against its team's limit, in CEL (apps/manifests/cel.py); raises
-    BadExpression.
+    One rule, and one more for batch calls where an engine of some version takes calls by their
+    priority: interactive ones have none, which comes first. limit_cost: what a call counts against
+    its team's limit, in CEL (apps/manifests/cel.py); raises BadExpression.
     """
     if namespace != MODELS:
         raise BadRoute(
             "A route lives in the namespace models: candidates under evaluation are "
             "never routed to."
         )
-    if not weights or len(weights) > MAX_RULES or sum(weight.percent for weight in weights) != 100:
+    if not weights or sum(weight.percent for weight in weights) != 100:
         raise BadRoute("A route's weights must sum to 100.")
+    rules = [_rule(model, weights, request_timeout)]
+    if any(weight.by_priority for weight in weights):
+        rules.append(_rule(model, weights, request_timeout, BATCH))
+    if len(rules) * len(weights) > MAX_RULES:
+        raise BadRoute(
+            f"{len(weights)} versions in {counted(len(rules), 'rule')}: a route has room for "
+            f"{MAX_RULES} ways to a version, one of each in each rule."
+        )
     return {
         "apiVersion": "aigateway.envoyproxy.io/v1beta1",
         "kind": "AIGatewayRoute",
@@ -127,17 +146,22 @@ def route(
                     "namespace": gateway_namespace,
                 }
             ],
-            "rules": [
-                {
-                    "matches": [
-                        {"headers": [{"type": "Exact", "name": MODEL_HEADER, "value": model}]}
-                    ],
-                    "backendRefs": [_backend_ref(model, weight) for weight in weights],
-                    "timeouts": {"request": request_timeout},
-                }
-            ],
+            "rules": rules,
             "llmRequestCosts": _costs(limit_cost),
         },
+    }
+
+
+def _rule(
+    model: str, weights: Sequence[Weight], request_timeout: str, call_class: str = ""
+) -> Manifest:
+    """Return the rule for a model's calls of a class; "" for those that no other rule takes."""
+    wanted = [(MODEL_HEADER, model), *([(CLASS_HEADER, call_class)] if call_class else [])]
+    headers = [{"type": "Exact", "name": name, "value": value} for name, value in wanted]
+    return {
+        "matches": [{"headers": headers}],
+        "backendRefs": [_backend_ref(model, weight, call_class) for weight in weights],
+        "timeouts": {"request": request_timeout},
     }
 
 
@@ -146,9 +170,12 @@ def _costs(limit_cost: str) -> list[Manifest]:
     return [*found, {"metadataKey": LIMIT_KEY, "type": "CEL", "cel": cel.checked(limit_cost)}]
 
 
-def _backend_ref(model: str, weight: Weight) -> Manifest:
+def _backend_ref(model: str, weight: Weight, call_class: str) -> Manifest:
     name = serving_name(model, weight.number)
-    return {"name": name, "weight": weight.percent, "modelNameOverride": name}
+    found = {"name": name, "weight": weight.percent, "modelNameOverride": name}
+    if weight.by_priority and call_class == BATCH:
+        found["bodyMutation"] = {"set": [{"path": "priority", "value": str(BATCH_PRIORITY)}]}
+    return found
 
 
 def backend_objects(

@@ -123,7 +123,9 @@ def request_promotion(
     revision = revision_for(model.data_class, now)
     policy = (revision.number, revision.digest)
     chosen = Chosen(serving_class, hours, policy, revision.rules.steps, settings)
-    binding = _bind(version, chosen, evaluated=evaluated, baseline=live)
+    binding = _bind(
+        version, chosen, evaluated=evaluated, baseline=live, baseline_with=queries.served_with(live)
+    )
     try:
         with transaction.atomic():
             promotion = Promotion.objects.create(

@@ -239,7 +239,10 @@ def _differences(
     version, chosen = promotion.model_version, chosen_of(promotion, ruling)
     try:
         found = Evaluated(suites, runs)
-        now = present(version, chosen, surroundings(), evaluated=found, baseline=live)
+        now = present(
+            version, chosen, surroundings(), evaluated=found, baseline=live,
+            baseline_with=served_with(live),
+        )  # fmt: skip
     except CannotRender as error:
         return [Difference(COMMITS, "What its steps write", "as proposed", f"nothing: {error}")]
     return differences(promotion.binding, now.binding.as_json())
@@ -260,6 +263,15 @@ def live_settings(model: RegisteredModel) -> ServingSettings | None:
     """Return with what the model is served now; None where nothing serves it."""
     rollout = live_rollout(model)
     return rollout.promotion.settings if rollout else None
+
+
+def served_with(version: ModelVersion | None) -> ServingSettings:
+    """Return the settings that a version was rolled out with last; as usual for none, and for one
+    that never was. One query.
+    """
+    rows = Rollout.objects.filter(model_version=version).select_related("promotion")
+    newest = rows.order_by("-promotion__requested_at").first() if version else None
+    return newest.promotion.settings if newest else USUAL
 
 
 def obstacles(version: ModelVersion, at: datetime) -> list[Condition]:

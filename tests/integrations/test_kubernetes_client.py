@@ -489,6 +489,19 @@ class TestRouteStatus:
         assert status.accepted.is_true
         assert not reader.route_status("n", "models").exists
 
+    def test_reads_the_rule_that_sends_callers_elsewhere(self, api, reader):
+        def rule(**weights):
+            refs = [{"name": name, "weight": weight} for name, weight in weights.items()]
+            return {"backendRefs": refs}
+
+        for rules, weights in (
+            ([rule(a=90, b=10), rule(a=90, b=10)], {"a": 90, "b": 10}),
+            ([rule(a=90, b=10), rule(a=90, b=10), rule(a=100, b=0)], {"a": 100, "b": 0}),
+        ):
+            path = Kind.AI_GATEWAY_ROUTE.path("models", "m")
+            api.objects[path] = {"spec": {"rules": rules}}
+            assert reader.route_status("m", "models").weights == weights
+
 
 class TestRefusals:
     @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
 from base64 import b64decode
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from deploy.local.engine.stand_in.engine import Engine, PrefixCache
 from deploy.local.engine.stand_in.metrics import Metrics
 from deploy.local.engine.stand_in.model import BadModel, load_model
 from deploy.local.engine.stand_in.protocol import COMPLETIONS, Usage, parse_question
+from deploy.local.engine.stand_in.seats import Seats
 from deploy.local.stack.ports import free_port
 from tests.local.tiny_model import make_tiny_model
 
@@ -200,6 +202,50 @@ class TestChat:
         answer = chat(client, "x" * 3000)
         assert answer.status_code == 400
         assert "maximum context length is 2048" in answer.json()["error"]["message"]
+
+
+class TestPriority:
+    CALL = {"model": "m-v1", "messages": [{"role": "user", "content": "Hello."}]}
+
+    def test_is_an_error_where_the_engine_does_not_schedule_by_it(
+        self, client: httpx.Client
+    ) -> None:
+        for priority in (10, -1):
+            refused = client.post("/v1/chat/completions", json=self.CALL | {"priority": priority})
+            error = refused.json()["error"]
+            words = f"Got priority {priority} but Priority scheduling is not enabled."
+            assert (refused.status_code, error["message"]) == (400, words)
+        for none in (0, None):
+            taken = client.post("/v1/chat/completions", json=self.CALL | {"priority": none})
+            assert taken.status_code == 200
+
+    def test_is_a_whole_number_of_64_bits(self, folder: Path, tmp_path: Path) -> None:
+        flag = "--scheduling-policy=priority"
+        with stand_in(folder, tmp_path / "log", flag) as (client, _):
+            for priority, status in ((10, 200), (-5, 200), (2**63, 400), ("1", 400), (True, 400)):
+                body = self.CALL | {"priority": priority}
+                assert client.post("/v1/chat/completions", json=body).status_code == status
+
+    def test_lets_the_lower_value_and_then_the_earlier_call_sit_first(self) -> None:
+        seats, order = Seats(1), list[str]()
+        seats.take()
+        callers = [("late batch", 10), ("first", 0), ("second", 0), ("urgent", -1)]
+
+        def sit(name: str, priority: int) -> None:
+            seats.take(priority)
+            order.append(name)
+            seats.leave()
+
+        threads = []
+        for place, (name, priority) in enumerate(callers, start=1):
+            threads.append(threading.Thread(target=sit, args=(name, priority)))
+            threads[-1].start()
+            while len(seats._waiting) < place:
+                time.sleep(0.001)
+        seats.leave()
+        for thread in threads:
+            thread.join(5)
+        assert order == ["urgent", "first", "second", "late batch"]
 
 
 class TestOtherPaths:

@@ -149,6 +149,22 @@ REFUSALS = {
         lambda o: _first_ref(o).update(headerMutation={"remove": ["x"]}),
         "headerMutation",
     ),
+    "a body's inner field": (
+        lambda o: _first_ref(o).update(bodyMutation={"remove": ["a.b"]}),
+        "bodyMutation of 'a.b' is not played",
+    ),
+    "a value that is no JSON": (
+        lambda o: _first_ref(o).update(bodyMutation={"set": [{"path": "a", "value": "1.2.3"}]}),
+        "sets a to what is no JSON",
+    ),
+    "a mutation of another kind": (
+        lambda o: _first_ref(o).update(bodyMutation={"add": ["a"]}),
+        "bodyMutation has no add",
+    ),
+    "17 mutations": (
+        lambda o: _first_ref(o).update(bodyMutation={"remove": [f"f{n}" for n in range(17)]}),
+        "at most 16 fields of a kind",
+    ),
     "InferencePool": (lambda o: _first_ref(o).update(kind="InferencePool"), "InferencePool"),
     "another namespace": (lambda o: _first_ref(o).update(namespace="evals"), "ReferenceGrant"),
     "no backends": (
@@ -160,6 +176,47 @@ REFUSALS = {
         "hostnames",
     ),
 }
+
+
+def by_class(objects):
+    """Give the route a rule for batch calls, after the one for all."""
+    rules = of(objects, "AIGatewayRoute")["spec"]["rules"]
+    batch = copy.deepcopy(rules[0])
+    batch["matches"][0]["headers"].append({"type": "Exact", "name": "X-Qm-Class", "value": "batch"})
+    batch["backendRefs"][0]["bodyMutation"] = {
+        "remove": ["user", "absent"],
+        "set": [
+            {"path": "priority", "value": "10"},
+            {"path": "service_tier", "value": "later"},
+            {"path": "user", "value": '"again"'},
+        ],
+    }
+    rules.append(batch)
+    return objects
+
+
+class TestRulesByClass:
+    def test_come_in_the_order_of_how_much_they_ask_for(self):
+        tables = compiled(by_class(model_objects()))
+        (host,) = route_resource(tables)["virtual_hosts"]
+        asked = [
+            [(each["name"], each["string_match"]["exact"]) for each in found["match"]["headers"]]
+            for found in host["routes"][:-1]
+        ]
+        model, batch = ("x-ai-eg-model", MODEL), ("x-qm-class", "batch")
+        assert asked == [[model, batch], [model]]
+        names = [found["name"] for found in host["routes"][:-1]]
+        assert names == [f"httproute/models/{MODEL}/rule/{n}/match/0/*" for n in (1, 0)]
+
+    def test_change_the_body_last_and_for_their_own_calls_alone(self):
+        lookup = lookup_from_json(lookup_of(compiled(by_class(model_objects()))).to_json())
+        body = {"model": "x", "user": "u", "priority": 0, "n": 1}
+        for rule, mutated in ((0, {}), (1, {"priority": 10, "service_tier": "later"})):
+            upstreams = lookup.destinations[f"httproute/models/{MODEL}/rule/{rule}"].upstreams
+            first, second = (upstreams[f"models/{MODEL}/{MODEL}-v{n}"] for n in (1, 2))
+            found = first.mutation.applied(body)
+            assert found == body | mutated | ({"user": "again"} if rule else {})
+            assert second.mutation.applied(body) == body
 
 
 class TestRefusedRoutes:

@@ -84,6 +84,11 @@ def rendered():
             **GATEWAY,
         ),
         gateway.route(model=MODEL, weights=[gateway.Weight(7, 100)], **GATEWAY),
+        gateway.route(
+            model=MODEL,
+            weights=[gateway.Weight(7, 90, by_priority=True), gateway.Weight(6, 10)],
+            **GATEWAY,
+        ),
         *gateway.backend_objects(model=MODEL, number=7),
         gateway.security_policy(model=MODEL, issuer=ISSUER, teams=["claims-review", "prior-auth"]),
         gateway.security_policy(model=MODEL, issuer=ISSUER, teams=[]),

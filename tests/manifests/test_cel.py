@@ -154,7 +154,7 @@ class TestRoute:
             assert cel.checked(expression) == expression
 
     def test_some_are_rendered(self):
-        assert len(list(expressions_in(rendered()))) == 2
+        assert len(list(expressions_in(rendered()))) == 3
 
 
 class TestTrafficPolicy:

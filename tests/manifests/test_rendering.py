@@ -347,6 +347,36 @@ class TestRoute:
             with pytest.raises(gateway.BadRoute):
                 gateway.route(model="m", weights=weights, **GATEWAY)
 
+    def test_has_a_rule_for_batch_calls_where_an_engine_takes_calls_by_their_priority(self):
+        weights = [gateway.Weight(7, 90, by_priority=True), gateway.Weight(6, 10)]
+        other, batch = gateway.route(model="m", weights=weights, **GATEWAY)["spec"]["rules"]
+        model = {"type": "Exact", "name": "x-ai-eg-model", "value": "m"}
+        of_class = {"type": "Exact", "name": "x-qm-class", "value": "batch"}
+        assert other["matches"] == [{"headers": [model]}]
+        assert batch["matches"] == [{"headers": [model, of_class]}]
+        plain = [
+            {"name": "m-v7", "weight": 90, "modelNameOverride": "m-v7"},
+            {"name": "m-v6", "weight": 10, "modelNameOverride": "m-v6"},
+        ]
+        assert other["backendRefs"] == plain
+        # vLLM takes the lower value first, and refuses any where it does not schedule by it
+        later = {"bodyMutation": {"set": [{"path": "priority", "value": "10"}]}}
+        assert batch["backendRefs"] == [plain[0] | later, plain[1]]
+
+    def test_says_for_how_many_versions_it_has_room(self):
+        def weights(count, by_priority):
+            first = gateway.Weight(1, 100, by_priority)
+            return [first, *(gateway.Weight(number, 0) for number in range(2, count + 1))]
+
+        for count, by_priority in ((15, False), (7, True)):
+            assert gateway.route(model="m", weights=weights(count, by_priority), **GATEWAY)
+        for count, by_priority, words in (
+            (16, False, "16 versions in 1 rule: a route has room for 15 ways"),
+            (8, True, "8 versions in 2 rules: a route has room for 15 ways"),
+        ):
+            with pytest.raises(gateway.BadRoute, match=words):
+                gateway.route(model="m", weights=weights(count, by_priority), **GATEWAY)
+
     def test_tells_each_version_its_own_name(self):
         rule = gateway.route(model="m", weights=[gateway.Weight(2, 100)], **GATEWAY)["spec"][
             "rules"

@@ -276,10 +276,16 @@ def failure(obj: Manifest) -> tuple[str, str]:
     )
 
 
+def _weights(rule: Manifest) -> dict[str, int]:
+    return {
+        item.get("name", ""): int(item.get("weight", 1)) for item in rule.get("backendRefs") or []
+    }
+
+
 def route(obj: Manifest) -> RouteStatus:
     """Read an AIGatewayRoute. A verdict about an older generation of it counts as none."""
     rules = obj.get("spec", {}).get("rules") or [{}]
-    references = rules[0].get("backendRefs") or []
+    first, *others = [_weights(rule) for rule in rules]
     generation = obj.get("metadata", {}).get("generation", 0)
     raw = obj.get("status", {}).get("conditions") or []
     known = {
@@ -295,7 +301,7 @@ def route(obj: Manifest) -> RouteStatus:
         verdict, refusal = None, verdict
     return RouteStatus(
         exists=True,
-        weights={item.get("name", ""): int(item.get("weight", 1)) for item in references},
+        weights=next((weights for weights in others if weights != first), first),
         accepted=verdict,
         refused=refusal if verdict is None else None,
     )

@@ -255,8 +255,8 @@ class ServingStatus:
 
 @dataclass(frozen=True)
 class RouteStatus:
-    """A model's AIGatewayRoute as the cluster has it. weights: backend name → weight of its first
-    rule.
+    """A model's AIGatewayRoute as the cluster has it. weights: backend name → weight, of every
+    rule; where they differ, of the first that says otherwise than the first of all.
 
     accepted, refused: the gateway's verdict about the present spec; neither while it has not looked
     yet.

@@ -77,11 +77,13 @@ def present(
     *,
     evaluated: Evaluated,
     baseline: ModelVersion | None,
+    baseline_with: ServingSettings = USUAL,
 ) -> Present:
     """Return what an approval would be over now. The versions need their models loaded.
 
     evaluated: the suites that judge the model, with the version's deciding runs; baseline: the
-    version that serves. Raises CannotRender where a step would write what does not work.
+    version that serves, with its settings. Raises CannotRender where a step would write what does
+    not work.
     """
     steps = steps_of(
         version,
@@ -91,6 +93,7 @@ def present(
         serving_class=chosen.serving_class,
         pre_warm=chosen.pre_warm,
         with_=chosen.settings,
+        baseline_with=baseline_with,
     )
     number, rules = chosen.policy
     suite, run = evaluated.first

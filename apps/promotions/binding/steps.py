@@ -26,19 +26,23 @@ def steps_of(
     serving_class: str,
     pre_warm: str = "",
     with_: ServingSettings = USUAL,
+    baseline_with: ServingSettings = USUAL,
 ) -> dict[str, Changes]:
     """Return step → path → content, None where the step removes the file.
 
     percents: the candidate's weights, ascending to 100; without a baseline all callers move at
-    once. with_: the candidate's settings. Raises CannotRender for what would not work.
+    once. with_: the candidate's settings; baseline_with: the baseline's. Raises CannotRender for
+    what would not work.
     """
     weights = tuple(percents) if baseline else (100,)
     found = {str(Step.SERVE): render.serve(version, around, serving_class, pre_warm, with_)}
-    found |= {shift_to(each): render.shift(version, around, each, baseline) for each in weights}
+    both = {"with_": with_, "baseline_with": baseline_with}
+    for each in weights:
+        found[shift_to(each)] = render.shift(version, around, each, baseline, **both)
     if baseline:
-        found[str(Step.RETURN)] = render.shift(baseline, around)
+        found[str(Step.RETURN)] = render.shift(baseline, around, with_=baseline_with)
         found[str(Step.RETIRE)] = render.retire(baseline)
-    found[str(Step.REMOVE)] = render.remove(version, baseline, around)
+    found[str(Step.REMOVE)] = render.remove(version, baseline, around, baseline_with)
     return found
 
 

@@ -60,7 +60,7 @@ def back(rollout: Rollout, around: render.Surroundings) -> Changes:
         return approved
     if rollout.baseline is None:
         raise ValueError("There is nothing to give callers back to.")
-    return render.shift(rollout.baseline, around)
+    return render.shift(rollout.baseline, around, with_=queries.served_with(rollout.baseline))
 
 
 def removal(rollout: Rollout, live: Rollout | None, around: render.Surroundings) -> Changes:
@@ -78,7 +78,9 @@ def route_of(promotion: Promotion, around: render.Surroundings) -> Changes:
     anew for one from before bytes were kept.
     """
     approved = _kept(promotion, Step.SHIFT)
-    return render.shift(promotion.model_version, around) if approved is None else approved
+    if approved is not None:
+        return approved
+    return render.shift(promotion.model_version, around, with_=promotion.settings)
 
 
 def account_of(rollout: Rollout, step: str, around: render.Surroundings) -> Mapping[str, bytes]:
@@ -101,7 +103,7 @@ def _again(promotion: Promotion, step: str, around: render.Surroundings) -> Chan
         approved = (
             render.serve(version, around, *chosen)
             if step == Step.SERVE
-            else render.shift(version, around)
+            else render.shift(version, around, with_=promotion.settings)
         )
     shared = names.account_path(names.MODELS)
     return {path: data for path, data in approved.items() if path != shared}
@@ -128,6 +130,7 @@ def _rendered(
         serving_class=promotion.serving_class,
         pre_warm=promotion.pre_warm,
         with_=promotion.settings,
+        baseline_with=queries.served_with(baseline),
     )
 
 

@@ -144,14 +144,18 @@ def shift(
     around: Surroundings,
     percent: int = 100,
     baseline: ModelVersion | None = None,
+    *,
+    with_: ServingSettings = USUAL,
+    baseline_with: ServingSettings = USUAL,
 ) -> Changes:
     """Return the route that sends `percent` of the model's callers to the version, and the rest to
-    the baseline.
+    the baseline. with_, baseline_with: their settings.
     """
     model = version.registered_model.name
-    weights = [gateway.Weight(version.number, percent)]
+    weights = [gateway.Weight(version.number, percent, with_.priority_scheduling)]
     if baseline is not None and percent < 100:
-        weights.append(gateway.Weight(baseline.number, 100 - percent))
+        by_priority = baseline_with.priority_scheduling
+        weights.append(gateway.Weight(baseline.number, 100 - percent, by_priority))
     route = gateway.route(
         model=model,
         weights=weights,
@@ -167,10 +171,17 @@ def retire(baseline: ModelVersion) -> Changes:
     return {names.version_path(baseline.registered_model.name, baseline.number): None}
 
 
-def remove(version: ModelVersion, live: ModelVersion | None, around: Surroundings) -> Changes:
-    """Return the removal of an aborted version, and the route that the live version should have
-    (none without one).
+def remove(
+    version: ModelVersion,
+    live: ModelVersion | None,
+    around: Surroundings,
+    live_with: ServingSettings = USUAL,
+) -> Changes:
+    """Return the removal of an aborted version, and the route that the live version, with its
+    settings, should have (none without one).
     """
     model = version.registered_model.name
-    route: Changes = shift(live, around) if live else {names.route_path(model): None}
+    route: Changes = {names.route_path(model): None}
+    if live:
+        route = shift(live, around, with_=live_with)
     return {**retire(version), **route}

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from deploy.local.gateway import endpoints, expressions, listener, policies
+from deploy.local.gateway import endpoints, expressions, listener, mutations, policies
 from deploy.local.gateway.durations import seconds
 from deploy.local.gateway.objects import Object, Objects, key_of
 from deploy.local.gateway.refusal import Refused
@@ -207,9 +207,10 @@ def _reference(
     """Return one backendRef. place: (rule, position). Raises Refused for anything that would be
     played wrongly.
     """
-    for unknown in ("headerMutation", "bodyMutation"):
-        if ref.get(unknown):
-            raise Refused(f"backendRef {ref['name']}: {unknown} is not played by the local gateway")
+    if ref.get("headerMutation"):
+        raise Refused(
+            f"backendRef {ref['name']}: headerMutation is not played by the local gateway"
+        )
     if ref.get("priority"):
         raise Refused(
             f"backendRef {ref['name']}: priority (fallback) is not played by the local gateway"
@@ -239,6 +240,7 @@ def _reference(
         model=model,
         ai_service_backend=f"{namespace}/{ref['name']}",
         backend_name=f"{namespace}/{ref['name']}/route/{route}/rule/{place[0]}/ref/{place[1]}",
+        mutation=mutations.read(ref),
     )
 
 

@@ -24,6 +24,7 @@ from google.protobuf import struct_pb2
 
 from deploy.local.gateway import bodies, expressions
 from deploy.local.gateway.bodies import SERVED, BadCall
+from deploy.local.gateway.mutations import Mutation
 from deploy.local.gateway.tables import (
     METADATA_NAMESPACE,
     MODEL_HEADER,
@@ -248,12 +249,14 @@ class UpstreamCall:
         return pb.ProcessingResponse(request_headers=pb.HeadersResponse(response=common))
 
     def _body(self, request: Any) -> Any:
-        """Write the backend's own model name."""
+        """Write the backend's own model name, and last what the rule changes in the body."""
         common = pb.CommonResponse()
-        if self.upstream is not None and self.upstream.model:
+        upstream = self.upstream
+        if upstream is not None and (upstream.model or upstream.mutation != Mutation()):
             body = json.loads(request.request_body.body)
-            body["model"] = self.upstream.model
-            _set_body(common, body)
+            if upstream.model:
+                body["model"] = upstream.model
+            _set_body(common, upstream.mutation.applied(body))
         return pb.ProcessingResponse(request_body=pb.BodyResponse(response=common))
 
 

@@ -27,13 +27,17 @@ _FILTERS = "type.googleapis.com/envoy.extensions.filters.http"
 
 
 def route_resource(tables: Tables) -> Json:
-    """Return the one route table."""
-    routes = [
-        _route(route, rule, position)
+    """Return the one route table. What asks for more headers comes first, as Envoy Gateway sorts
+    it; else the order stays as it is.
+    """
+    ways = [
+        (route, rule, position)
         for route in tables.routes
         for rule in route.rules
         for position in range(len(rule.matches))
     ]
+    ways.sort(key=lambda way: len(way[1].matches[way[2]]), reverse=True)
+    routes = [_route(*way) for way in ways]
     not_found = {
         "name": "route-not-found",
         "match": {"prefix": "/"},

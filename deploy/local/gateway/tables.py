@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from deploy.local.gateway.mutations import Mutation, mutation_from_json
+
 MODEL_HEADER = "x-ai-eg-model"
 METADATA_NAMESPACE = "io.envoy.ai_gateway"
 
@@ -39,6 +41,7 @@ class Reference:
     model: str  # the name written into the upstream body; "" keeps the caller's
     ai_service_backend: str  # "namespace/name"
     backend_name: str  # "namespace/name/route/<route>/rule/<i>/ref/<j>"
+    mutation: Mutation = Mutation()
 
 
 @dataclass(frozen=True)
@@ -225,6 +228,7 @@ class Upstream:
     prefix: str
     ai_service_backend: str
     backend_name: str
+    mutation: Mutation = Mutation()
 
 
 @dataclass(frozen=True)
@@ -269,12 +273,20 @@ def lookup_from_json(data: Mapping[str, Any]) -> Lookup:
             route=entry["route"],
             costs=tuple(Cost(**cost) for cost in entry["costs"]),
             upstreams={
-                cluster: Upstream(**upstream) for cluster, upstream in entry["upstreams"].items()
+                cluster: _upstream_from_json(upstream)
+                for cluster, upstream in entry["upstreams"].items()
             },
         )
         for name, entry in data["destinations"].items()
     }
     return Lookup(tuple(data["models"]), destinations)
+
+
+def _upstream_from_json(data: Mapping[str, Any]) -> Upstream:
+    """Return one reference. A table of before there were mutations has none."""
+    found = dict(data)
+    changes = found.pop("mutation", None)
+    return Upstream(**found, mutation=mutation_from_json(changes) if changes else Mutation())
 
 
 def lookup_of(tables: Tables) -> Lookup:
@@ -290,6 +302,7 @@ def lookup_of(tables: Tables) -> Lookup:
                     ref.prefix,
                     ref.ai_service_backend,
                     ref.backend_name,
+                    ref.mutation,
                 )
                 for ref in rule.references
             },

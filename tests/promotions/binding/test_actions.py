@@ -5,6 +5,7 @@ import threading
 from datetime import timedelta
 
 import pytest
+import yaml
 from django.db import IntegrityError, connection, transaction
 from django.urls import reverse
 from rest_framework.test import APIClient
@@ -396,3 +397,38 @@ class TestDossier:
         assert {digest: digest_of_bytes(content) for digest, content in kept.items()} == {
             digest: digest for digest in named
         }
+
+
+class TestRoutesByClass:
+    """A version whose engine takes calls by their priority has a rule for batch calls, whether it
+    is the one that is proposed or the one that serves.
+    """
+
+    PRIORITY = {"priority_scheduling": True}  # noqa: RUF012
+
+    def rules(self, rollout, step):
+        (path,) = (name for name in rollout.promotion.binding["steps"][step] if "route" in name)
+        digest = rollout.promotion.binding["steps"][step][path]
+        (route,) = yaml.safe_load_all(KeptBytes.objects.contents([digest])[digest])
+        return [
+            {ref["name"]: "bodyMutation" in ref for ref in rule["backendRefs"]}
+            for rule in route["spec"]["rules"]
+        ]
+
+    def test_are_bound_for_both_versions_in_every_step(self, registered_model, alice):
+        live = factories.live(registered_model, 6, serving_settings=self.PRIORITY)
+        other = factories.live(RegisteredModelFactory(owner_team=alice.team), 3)
+        first, second = f"{registered_model.name}-v6", f"{registered_model.name}-v7"
+        assert self.rules(live, "SHIFT") == [{first: False}, {first: True}]
+        assert len(self.rules(other, "SHIFT")) == 1
+        proposed = propose(registered_model, 7, alice)
+        steps = proposed.binding["steps"]
+        canary = next(step for step in steps if step.startswith("SHIFT_"))
+        rollout = Rollout(promotion=proposed)
+        assert self.rules(rollout, canary) == [
+            {second: False, first: False},
+            {second: False, first: True},
+        ]
+        assert self.rules(rollout, "SHIFT") == [{second: False}]
+        for back in ("RETURN", "REMOVE"):
+            assert self.rules(rollout, back) == [{first: False}, {first: True}]

@@ -33,6 +33,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--max-model-len", type=int)
     parser.add_argument("--max-num-seqs", type=int, default=8)
     parser.add_argument("--enable-force-include-usage", action="store_true")
+    parser.add_argument("--scheduling-policy", choices=("fcfs", "priority"), default="fcfs")
     pace = float(os.environ.get("STAND_IN_TOKENS_PER_SECOND", TOKENS_PER_SECOND))
     parser.add_argument("--tokens-per-second", type=float, default=pace, help="0 answers at once")
     settings, rest = parser.parse_known_args(arguments)
@@ -53,7 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
     pace, seats = settings.tokens_per_second, settings.max_num_seqs
     engine = Engine(model, Metrics(names[0]), pace, seats, names[0])
     where, tells = (settings.host, settings.port), settings.enable_force_include_usage
-    with Server(where, engine, names, always_tells_usage=tells) as server:
+    by_priority = settings.scheduling_policy == "priority"
+    with Server(where, engine, names, always_tells_usage=tells, by_priority=by_priority) as server:
         log(
             f"stand-in (no model is loaded) serves {', '.join(names)} on "
             f"http://{settings.host}:{settings.port}"

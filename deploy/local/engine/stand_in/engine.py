@@ -13,12 +13,13 @@ from collections import OrderedDict
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Lock, Semaphore
+from threading import Lock
 
 from deploy.local.engine.stand_in.answers import answer
 from deploy.local.engine.stand_in.metrics import Metrics
 from deploy.local.engine.stand_in.model import Model
 from deploy.local.engine.stand_in.protocol import ApiError, Question, Usage, allowed_tokens
+from deploy.local.engine.stand_in.seats import Seats
 
 BLOCK_TOKENS = 16
 CACHED_BLOCKS = 4096
@@ -80,7 +81,7 @@ class Engine:
     ) -> None:
         self.model, self.metrics, self.served_name = model, metrics, served_name
         self._pause = 1 / tokens_per_second if tokens_per_second > 0 else 0.0
-        self._seats = Semaphore(max_num_seqs)
+        self._seats = Seats(max_num_seqs)
         # As large a cache as lets half the seats hold the longest requests: what vLLM calls its
         # maximum concurrency.
         self.metrics.size_cache(model.context_length * max(1, max_num_seqs // 2))
@@ -103,18 +104,20 @@ class Engine:
         return Plan(pieces=pieces, reason="stop" if ended else "length", usage=usage)
 
     @contextmanager
-    def seat(self) -> Iterator[float]:
-        """Hold one of the engine's seats; gives the seconds that were spent waiting for it."""
+    def seat(self, priority: int = 0) -> Iterator[float]:
+        """Hold one of the engine's seats; gives the seconds that were spent waiting for it.
+        priority: the lower value is taken first.
+        """
         asked = time.monotonic()
         self.metrics.move("num_requests_waiting", 1)
-        self._seats.acquire()
+        self._seats.take(priority)
         self.metrics.move("num_requests_waiting", -1)
         self.metrics.move("num_requests_running", 1)
         try:
             yield time.monotonic() - asked
         finally:
             self.metrics.move("num_requests_running", -1)
-            self._seats.release()
+            self._seats.leave()
 
     def speak(self, plan: Plan) -> Generator[str, None, None]:
         """Yield the answer's pieces at the model's pace and count them; the caller holds a seat."""

@@ -42,6 +42,7 @@ class Question:
     stop: tuple[str, ...]
     stream: bool
     include_usage: bool
+    priority: int = 0  # the lower value is taken first
 
     def turns(self) -> list[tuple[str, str]]:
         """Return (role, text) pairs, oldest first."""
@@ -77,11 +78,19 @@ def read_call(raw: bytes, served_names: tuple[str, ...]) -> dict[str, Any]:
     return body
 
 
-def parse_question(path: str, raw: bytes, served_names: tuple[str, ...]) -> Question:
-    """Check a request's body. Raises ApiError as vLLM would answer."""
+def parse_question(
+    path: str, raw: bytes, served_names: tuple[str, ...], *, by_priority: bool = False
+) -> Question:
+    """Check a request's body. Raises ApiError as vLLM would answer. by_priority: calls are taken in
+    the order of their priority.
+    """
     body = read_call(raw, served_names)
     chat = path == CHAT
     _refuse_unplayed(body)
+    priority = _priority(body)
+    if priority and not by_priority:
+        message = f"Got priority {priority} but Priority scheduling is not enabled."
+        raise ApiError(400, "BadRequestError", message, "priority")
     options = body.get("stream_options") or {}
     return Question(
         chat=chat,
@@ -90,6 +99,7 @@ def parse_question(path: str, raw: bytes, served_names: tuple[str, ...]) -> Ques
         stop=_stop(body),
         stream=bool(body.get("stream")),
         include_usage=bool(options.get("include_usage")) if isinstance(options, dict) else False,
+        priority=priority,
     )
 
 
@@ -264,6 +274,16 @@ def _max_tokens(body: dict[str, Any], chat: bool) -> int | None:
         raise ApiError(
             400, "BadRequestError", f"max_tokens must be at least 1, got {value}.", "max_tokens"
         )
+    return value
+
+
+def _priority(body: dict[str, Any]) -> int:
+    value = body.get("priority")
+    if value is None:
+        return 0
+    if not isinstance(value, int) or isinstance(value, bool) or not -(2**63) <= value < 2**63:
+        words = "1 validation error: body.priority: not an integer of 64 bits"
+        raise ApiError(400, "Bad Request", words, "body.priority")
     return value
 
 

@@ -50,9 +50,10 @@ class Server(ThreadingHTTPServer):
         served_names: tuple[str, ...],
         *,
         always_tells_usage: bool = False,
+        by_priority: bool = False,
     ) -> None:
         self.engine, self.served_names = engine, served_names
-        self.always_tells_usage = always_tells_usage
+        self.always_tells_usage, self.by_priority = always_tells_usage, by_priority
         self.under_way = 0
         self._count_lock = threading.Lock()
         super().__init__(address, Handler)
@@ -126,7 +127,8 @@ class Handler(BaseHTTPRequestHandler):
                 tokens = f" prompt_tokens={pooled.usage.prompt}"
                 self._answer_pooled(pooled)
             else:
-                question = parse_question(path, raw, self.server.served_names)
+                names, by_priority = self.server.served_names, self.server.by_priority
+                question = parse_question(path, raw, names, by_priority=by_priority)
                 plan = self.server.engine.plan(question)
                 usage = plan.usage
                 tokens = f" prompt_tokens={usage.prompt} completion_tokens={usage.completion}"
@@ -157,7 +159,8 @@ class Handler(BaseHTTPRequestHandler):
         name = self.server.served_names[0]
         identity = {"id": f"{prefix}-{self.request_id}", "created": int(time.time()), "model": name}
         engine = self.server.engine
-        with engine.seat() as waited, closing(engine.speak(plan)) as pieces:
+        seat = engine.seat(question.priority)
+        with seat as waited, closing(engine.speak(plan)) as pieces:
             engine.metrics.observe("request_queue_time_seconds", waited)
             if question.stream:
                 self._stream(question, plan, identity, pieces)
