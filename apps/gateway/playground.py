@@ -50,7 +50,12 @@ def answer_lines(
             "retry_after": refusal.retry_after,
             "request_id": refusal.request_id,
         }
-        words = in_our_words(refusal.status, refusal.message, context_length=model.context_length)
+        words = in_our_words(
+            refusal.status,
+            refusal.message,
+            code=refusal.code,
+            context_length=model.context_length,
+        )
         yield _line({"error": {"message": words, **facts}})
     except TemporaryError as error:
         yield _line(

@@ -68,8 +68,12 @@ class TestLimits:
 
 class TestRefusals:
     def test_each_says_why_and_what_to_do(self):
-        for status, why, todo in REFUSALS:
-            assert in_our_words(status, "upstream words", context_length=9) == f"{why} {todo}"
+        seen = set()
+        for known in REFUSALS:
+            said = in_our_words(known.status, "upstream words", context_length=9)
+            assert (said == f"{known.why} {known.todo}") is (known.status not in seen)
+            seen.add(known.status)
+        assert seen >= {400, 401, 402, 403, 413, 429, 502}
         assert "418" in in_our_words(418, "teapot", context_length=9)
 
     @pytest.mark.parametrize(
@@ -82,6 +86,12 @@ class TestRefusals:
     def test_too_long_a_call_is_told_the_models_length(self, said):
         assert "exceed the 2,048 tokens" in in_our_words(400, said, context_length=2048)
         assert "2,048" not in in_our_words(400, "'messages' is wrong", context_length=2048)
+
+    @pytest.mark.parametrize("code", ["insufficient_quota", "content_filter", "field_invalid"])
+    def test_by_the_gate_are_told_in_its_own_words(self, code):
+        said = "The monthly budget of team claims has too little left for this call."
+        assert in_our_words(402, said, code=code, context_length=9) == said
+        assert in_our_words(402, said, code="402", context_length=9) != said
 
     def test_reach_the_page_in_our_words_alone(
         self, client, charlie, registered_model, monkeypatch

@@ -82,4 +82,11 @@ CORE = (
     "apps/metering/skus.py",
     "apps/manifests/policy.py",
     "apps/gateway/actions.py",
+    "apps/gateway/gate/answers.py",
+    "apps/gateway/gate/claims.py",
+    "apps/gateway/gate/documents.py",
+    "apps/gateway/gate/fields.py",
+    "apps/gateway/gate/reading.py",
+    "apps/gateway/gate/texts.py",
+    "apps/gateway/gate/transaction.py",
 )

@@ -10,6 +10,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 NEVER_AGAIN = {"x-should-retry": "false"}  # what OpenAI's clients obey before the status
+# Every code that the gate gives: whoever meets one knows that these are its own words.
+CODES = frozenset((
+    "answer_unreadable", "answer_unrecorded", "body_too_large", "budget_exceeded",
+    "content_encoding", "content_filter", "content_type", "field_invalid", "gate_unavailable",
+    "insufficient_quota", "invalid_json", "json_ambiguous", "no_grant", "not_inspectable",
+    "not_taken", "not_unicode", "path_not_found", "request_invalid", "token_endless",
+    "token_incomplete", "too_many_calls", "too_many_parts",
+))  # fmt: skip
 DETAILS = "qm_"  # how the gate's answers are told from Envoy's own in its access log
 
 
