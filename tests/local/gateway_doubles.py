@@ -4,6 +4,7 @@ that only publishes keys, and the portal's usage ingest.
 
 from __future__ import annotations
 
+import copy
 import gzip
 import json
 import socket
@@ -50,7 +51,8 @@ def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[_Server]:
 @dataclass
 class Engine:
     """An engine's memory: the calls it got. Prompts steer it: "tokens=N", "pieces=N", "silent=1"
-    (tells no usage), "breaks=N" (dies after N pieces).
+    (tells no usage), "breaks=N" (dies after N pieces), "length=N" (writes N letters), "packed=1"
+    (compresses its answer unasked).
     """
 
     name: str
@@ -103,12 +105,14 @@ _SAID: dict[str, Json] = {
 
 def _said(path: str) -> Json:
     """Return what a path answers, as vLLM shapes it: a rerank has no `meta`."""
-    return _SAID.get(path, {"choices": [{"message": {"content": "ok"}}]})
+    return copy.deepcopy(_SAID.get(path, {"choices": [{"message": {"content": "ok"}}]}))
 
 
 def _plain(handler: BaseHTTPRequestHandler, body: Json) -> None:
     time.sleep(_wish(body, "sleep_ms", 0) / 1000)
     answer = {"model": body["model"], **_said(handler.path)}
+    if length := _wish(body, "length", 0):
+        answer["choices"][0]["message"]["content"] = "ok" + "x" * length
     if handler.path in _SAID:
         answer["usage"] = {"prompt_tokens": 64, "total_tokens": 64}
     elif not _wish(body, "silent", 0):
@@ -116,6 +120,9 @@ def _plain(handler: BaseHTTPRequestHandler, body: Json) -> None:
     raw = json.dumps(answer).encode()
     handler.send_response(_wish(body, "status", 200))
     handler.send_header("content-type", "application/json")
+    if _wish(body, "packed", 0):
+        raw = gzip.compress(raw)
+        handler.send_header("content-encoding", "gzip")
     handler.send_header("content-length", str(len(raw)))
     handler.end_headers()
     handler.wfile.write(raw)

@@ -173,7 +173,7 @@ def stand(folder: Path, programs: Path) -> Iterator[Stand]:
     identity, ingest = Identity(), Ingest()
     engines = {name: Engine(name) for name in ("extract-v1", "extract-v2", "other-v1")}
     wiring = Wiring(
-        folder / "state", *(free_port() for _ in range(5)), portal_url="http://portal.test"
+        folder / "state", *(free_port() for _ in range(6)), portal_url="http://portal.test"
     )
     objects = folder / "objects"
     shutil.copytree(ROOT / "deploy" / "gateway", objects)
@@ -237,6 +237,7 @@ def _starts(
         "processor": wiring.processor_port,
         "rate-limit": wiring.rate_limit_port,
         "collector": wiring.collector_port,
+        "gate": wiring.gate_port,
         "proxy": running.proxy_port,
     }
     control = [
@@ -263,8 +264,10 @@ def _starts(
         eventually(lambda: not is_free(valkey), 20)
         return process
 
+    gate = [sys.executable, "-m", "tests.local.gate_double", f"127.0.0.1:{wiring.gate_port}"]
     return {
         "valkey": start_valkey,
+        "gate": lambda: popen("gate", gate),
         "gateway-control": lambda: popen("gateway-control", control),
         "ratelimit": lambda: popen("ratelimit", [str(programs / "ratelimit")], env),
         "envoy": lambda: popen("envoy", parts.envoy_command(wiring)),
@@ -278,7 +281,8 @@ def _ready(running: Stand) -> bool:
     try:
         health = httpx.get(f"http://127.0.0.1:{running.proxy_port}/healthz", trust_env=False)
         admin = httpx.get(f"http://127.0.0.1:{running.wiring.admin_port}/ready", trust_env=False)
-        ports = (running.wiring.rate_limit_port, running.wiring.collector_port)
+        wiring = running.wiring
+        ports = (wiring.rate_limit_port, wiring.collector_port, wiring.gate_port)
         with contextlib.ExitStack() as stack:
             for port in ports:
                 stack.enter_context(socket.create_connection(("127.0.0.1", port), 1))

@@ -594,8 +594,8 @@ class TestFailures:
         gateway.stop("gateway-control")
         try:
             answer = gateway.chat("extract")
-            assert answer.status_code == 503
-            assert error(answer)["code"] == "gateway_processor_unavailable"
+            assert answer.status_code == 502
+            assert error(answer)["code"] == "gate_unavailable"
         finally:
             gateway.start("gateway-control")
         eventually(lambda: gateway.chat("extract").status_code == 200, 30)

@@ -91,7 +91,7 @@ class TestEnvoyFiles:
         whole = bootstrap(wiring)
         del whole["dynamic_resources"]
         resources = whole["static_resources"]
-        resources["clusters"] += [_untyped(cluster) for cluster in cluster_resources(made)]
+        resources["clusters"] += [_untyped(cluster) for cluster in cluster_resources(made, wiring)]
         resources["listeners"] = [_untyped(listener)]
         path = context.state / "all.json"
         path.write_text(json.dumps(whole))

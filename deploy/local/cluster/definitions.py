@@ -61,6 +61,7 @@ FILES = {
             "backends",
             "backendtrafficpolicies",
             "clienttrafficpolicies",
+            "envoyextensionpolicies",
             "envoyproxies",
             "securitypolicies",
         )

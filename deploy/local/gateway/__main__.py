@@ -27,7 +27,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--folder", type=Path, required=True, help="where Envoy's files and the access log are"
     )
-    for name in ("envoy", "admin", "processor", "rate-limit", "collector", "proxy"):
+    for name in ("envoy", "admin", "processor", "rate-limit", "collector", "gate", "proxy"):
         parser.add_argument(f"--{name}-port", type=int, required=True)
     parser.add_argument("--portal-url", default="", help="where people ask for access")
     parser.add_argument(
@@ -45,6 +45,7 @@ def wiring_of(given: argparse.Namespace) -> Wiring:
         processor_port=given.processor_port,
         rate_limit_port=given.rate_limit_port,
         collector_port=given.collector_port,
+        gate_port=given.gate_port,
         portal_url=given.portal_url,
     )
 

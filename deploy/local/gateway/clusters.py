@@ -1,4 +1,4 @@
-"""Tables → Envoy's clusters: one per way to a model, one per issuer of keys.
+"""Tables → Envoy's clusters: one per way to a model, one per issuer of keys, one for the gate.
 
 Each way to a model carries the processor once more, after the backend was chosen: only then is it
 known which name the engine goes by.
@@ -9,17 +9,22 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from deploy.local.gateway.tables import Reference, Tables
+from deploy.local.gateway.tables import Extension, Reference, Tables
+from deploy.local.gateway.wiring import LOOPBACK, Wiring
 
 Json = dict[str, Any]
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
-def cluster_resources(tables: Tables) -> list[Json]:
-    """Return every cluster that routes and the token check name, by name."""
+def cluster_resources(tables: Tables, wiring: Wiring) -> list[Json]:
+    """Return every cluster that routes, the token check and the gate's filter name, by name."""
     models = {name: _model_cluster(ref, tables) for name, ref in tables.references.items()}
     keys = {cluster_of_uri(p.jwks_uri): _key_cluster(p.jwks_uri) for p in tables.providers}
-    return [cluster for _, cluster in sorted({**models, **keys}.items())]
+    found = {**models, **keys}
+    if tables.listener.extension:
+        gate = tables.listener.extension
+        found[gate.name] = _gate_cluster(gate, wiring)
+    return [cluster for _, cluster in sorted(found.items())]
 
 
 def cluster_of_uri(uri: str) -> str:
@@ -83,6 +88,23 @@ def _upstream_processor() -> Json:
             "response_trailer_mode": "SKIP",
         },
         "request_attributes": ["xds.cluster_name", "xds.route_name"],
+    }
+
+
+def _gate_cluster(gate: Extension, wiring: Wiring) -> Json:
+    """Return the gate's cluster. Where it leads is local, as with the Collector: no Service of the
+    cluster can lead to a process of this machine.
+    """
+    return {
+        **_cluster(gate.name, "STATIC", [(LOOPBACK, wiring.gate_port)], gate.host[0]),
+        "connect_timeout": "10s",
+        "per_connection_buffer_limit_bytes": gate.buffer_bytes,
+        "typed_extension_protocol_options": {
+            _HTTP_OPTIONS: {
+                "@type": f"type.googleapis.com/{_HTTP_OPTIONS}",
+                "explicit_http_config": {"http2_protocol_options": {}},
+            }
+        },
     }
 
 

@@ -1,4 +1,5 @@
 """GatewayClass, Gateway, EnvoyProxy and ClientTrafficPolicy → what holds for every call. Pure.
+EnvoyExtensionPolicy, which does too, is read in `extension`.
 
 The access log's fields are the EnvoyProxy object's own: what production logs is what is logged
 here. Only where the sinks lead is local: a file in the stack's folder, the stack's Collector.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from deploy.local.gateway import extension
 from deploy.local.gateway.durations import whole_bytes
 from deploy.local.gateway.objects import Object, Objects, key_of
 from deploy.local.gateway.policies import Judged
@@ -21,8 +23,9 @@ _KNOWN_HEADER_SETTINGS = {
     "disableRateLimitHeaders",
 }
 _REQUEST_ID_BACK = {"set": [{"name": "x-request-id", "value": "%REQ(X-REQUEST-ID)%"}]}
-_TOKEN_FIRST = [
-    {"name": "envoy.filters.http.custom_response", "after": "envoy.filters.http.jwt_authn"}
+_ORDER = [
+    {"name": "envoy.filters.http.custom_response", "after": "envoy.filters.http.jwt_authn"},
+    {"name": "envoy.filters.http.ext_proc", "after": "envoy.filters.http.rbac"},
 ]
 
 
@@ -44,8 +47,9 @@ def read(
     for policy in objects.all("ClientTrafficPolicy"):
         if _targets(policy, gateway):
             settings |= _read(judged, policy, gateway, _client_settings, {})
-    judged.append((front, None, (str(attached), "")))
-    return Listener(**settings), judged
+    extended, more = extension.read(objects, gateway=gateway)
+    judged += [*more, (front, None, (str(attached), ""))]
+    return Listener(**settings, **extended), judged
 
 
 def _read(
@@ -92,13 +96,20 @@ def _client_settings(policy: Object) -> dict[str, Any]:
     for unknown in sorted(set(headers) - _KNOWN_HEADER_SETTINGS):
         raise Refused(f"headers.{unknown} is not played by the local gateway")
     early = headers.get("earlyRequestHeaders", {})
-    if set(early) - {"remove"}:
-        raise Refused("only earlyRequestHeaders.remove is played by the local gateway")
+    if set(early) - {"remove", "removeOnMatch"}:
+        raise Refused(
+            "only earlyRequestHeaders.remove and removeOnMatch are played by the local gateway"
+        )
+    if any(match.get("type") != "Prefix" for match in early.get("removeOnMatch", [])):
+        raise Refused("removeOnMatch is played by the local gateway for beginnings of names only")
     if headers.get("lateResponseHeaders", _REQUEST_ID_BACK) != _REQUEST_ID_BACK:
         raise Refused("only the request id is set as a late response header by the local gateway")
     settings = {
         "returns_request_id": "lateResponseHeaders" in headers,
         "removed_headers": tuple(name.lower() for name in early.get("remove", [])),
+        "removed_prefixes": tuple(
+            match["value"].lower() for match in early.get("removeOnMatch", [])
+        ),
         "generates_request_id": headers.get("requestID", "") == "Generate",
         "limit_headers": not headers.get("disableRateLimitHeaders", False),
     }
@@ -111,10 +122,10 @@ def _access_logs(proxy: Object) -> tuple[AccessLog, ...]:
     """Return the sinks of an EnvoyProxy's access log. Its filterOrder must be the one that is
     played here.
     """
-    if proxy["spec"].get("filterOrder", []) != _TOKEN_FIRST:
+    if proxy["spec"].get("filterOrder", []) != _ORDER:
         raise Refused(
-            "the local gateway checks the token before it reads the body: filterOrder "
-            "must say so too"
+            "the local gateway checks the token before it reads the body, and asks the gate after "
+            "the grants: filterOrder must say so too"
         )
     found: list[AccessLog] = []
     for setting in proxy["spec"].get("telemetry", {}).get("accessLog", {}).get("settings", []):

@@ -2,7 +2,7 @@
 them.
 
 Header removal → token check → its claims → processor (model from the body) → (on the way back: what
-a policy says instead) → authorization → rate limit → router.
+a policy says instead) → authorization → gate → rate limit → router.
 """
 
 from __future__ import annotations
@@ -12,7 +12,13 @@ from typing import Any
 from deploy.local.gateway import overrides
 from deploy.local.gateway.clusters import cluster_of_uri, processor_service
 from deploy.local.gateway.replies import TOKEN_ENDLESS, TOKEN_INCOMPLETE, local_replies
-from deploy.local.gateway.tables import METADATA_NAMESPACE, AccessLog, Provider, Tables
+from deploy.local.gateway.tables import (
+    METADATA_NAMESPACE,
+    AccessLog,
+    Extension,
+    Provider,
+    Tables,
+)
 from deploy.local.gateway.wiring import LOOPBACK, RATE_LIMIT_DOMAIN, ROUTE_TABLE, Wiring
 
 Json = dict[str, Any]
@@ -73,24 +79,31 @@ def _removals(tables: Tables) -> list[Json]:
     """Remove what clients must not send; a removed request id makes Envoy create its own."""
     front = tables.listener
     names = [*front.removed_headers, *(["x-request-id"] if front.generates_request_id else [])]
-    if not names:
+    mutations: list[Json] = [{"remove": name} for name in names]
+    mutations += [
+        {"remove_on_match": {"key_matcher": {"prefix": prefix, "ignore_case": True}}}
+        for prefix in front.removed_prefixes
+    ]
+    if not mutations:
         return []
     return [
         {
             "name": "envoy.http.early_header_mutation.header_mutation",
             "typed_config": {
                 "@type": f"{_EXTENSIONS}.http.early_header_mutation.header_mutation.v3.HeaderMutation",  # noqa: E501
-                "mutations": [{"remove": name} for name in names],
+                "mutations": mutations,
             },
         }
     ]
 
 
 def _http_filters(tables: Tables, wiring: Wiring) -> list[Json]:
+    gate = tables.listener.extension
     filters = [
-        ("ext_proc", _processor(wiring)),
+        ("ext_proc/aigateway", _processor(wiring)),
         ("custom_response", overrides.filter_settings(())),
         ("rbac", {"@type": f"{_FILTERS}.rbac.v3.RBAC"}),
+        *([(f"ext_proc/{gate.name}", _gate(gate))] if gate else []),
         ("ratelimit", _rate_limit(tables.listener.limit_headers)),
         ("router", {"@type": f"{_FILTERS}.router.v3.Router"}),
     ]
@@ -193,6 +206,44 @@ def _processor(wiring: Wiring) -> Json:
         },
         "response_attributes": ["xds.cluster_name", "xds.route_name"],
         "metadata_options": {"receiving_namespaces": {"untyped": [METADATA_NAMESPACE]}},
+    }
+
+
+def _gate(gate: Extension) -> Json:
+    """Return the gate's filter as Envoy Gateway builds it. It is on for every route: all of them
+    share the one policy, so that Envoy Gateway's switching on by route comes to the same.
+    """
+    found: Json = {
+        "@type": f"{_FILTERS}.ext_proc.v3.ExternalProcessor",
+        "grpc_service": {"envoy_grpc": {"cluster_name": gate.name}, "timeout": "10s"},
+        "message_timeout": f"{gate.timeout_seconds:g}s",
+        "failure_mode_allow": False,
+        "status_on_error": {"code": gate.error_status},
+        "allow_mode_override": gate.allows_override,
+        "processing_mode": {
+            "request_header_mode": "SEND",
+            "response_header_mode": "SEND",
+            **_body_mode("request", gate.request_mode),
+            **_body_mode("response", gate.response_mode),
+        },
+        "metadata_options": {
+            "forwarding_namespaces": {"untyped": list(gate.reads)},
+            "receiving_namespaces": {"untyped": list(gate.writes)},
+        },
+    }
+    if gate.request_attributes:
+        found["request_attributes"] = list(gate.request_attributes)
+    if gate.response_attributes:
+        found["response_attributes"] = list(gate.response_attributes)
+    return found
+
+
+def _body_mode(half: str, mode: str) -> Json:
+    """Return one half's modes; Envoy Gateway sends trailers with the mode that needs them alone."""
+    duplex = mode == "FullDuplexStreamed"
+    return {
+        f"{half}_body_mode": "FULL_DUPLEX_STREAMED" if duplex else "BUFFERED",
+        f"{half}_trailer_mode": "SEND" if duplex else "SKIP",
     }
 
 

@@ -53,6 +53,7 @@ KINDS = {
         Kind("ClientTrafficPolicy", *_ENVOY, "clienttrafficpolicies"),
         Kind("SecurityPolicy", *_ENVOY, "securitypolicies"),
         Kind("BackendTrafficPolicy", *_ENVOY, "backendtrafficpolicies"),
+        Kind("EnvoyExtensionPolicy", *_ENVOY, "envoyextensionpolicies"),
         Kind("Backend", *_ENVOY, "backends"),
         Kind("AIGatewayRoute", *_AI, "aigatewayroutes"),
         Kind("AIServiceBackend", *_AI, "aiservicebackends"),

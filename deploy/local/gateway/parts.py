@@ -34,6 +34,7 @@ def wiring_of(context: Context) -> Wiring:
         processor_port=context.ports("gateway-processor", 19902),
         rate_limit_port=context.ports("ratelimit-grpc", 18081),
         collector_port=context.ports("otelcol-grpc", 14317),
+        gate_port=context.ports("gate", 19003),
         portal_url=f"http://{LOOPBACK}:{context.ports('portal', 8000)}",
     )
 
@@ -57,6 +58,7 @@ def _control(context: Context, wiring: Wiring) -> Part:
         "processor": wiring.processor_port,
         "rate-limit": wiring.rate_limit_port,
         "collector": wiring.collector_port,
+        "gate": wiring.gate_port,
         "proxy": proxy_port,
     }
     kubeconfig = context.folder("cluster") / "kubeconfigs" / "gateway"

@@ -2,8 +2,9 @@
 
 Envoy calls it twice per request. As the *listener's* filter it names the model, so that a route can
 be chosen, and at the end of a complete, successful answer it leaves numbers in the metadata. As the
-*upstream* filter, after a backend was chosen, it writes that backend's own model name and path.
-Prompt and answer pass through and are kept nowhere.
+*upstream* filter, after a backend was chosen, it writes that backend's own model name and path, into
+the body as the *listener* saw it: whatever a filter between the two made of the body is lost, as
+with Envoy AI Gateway. Prompt and answer pass through and are kept no longer than the call.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 import grpc.aio
 from envoy.config.core.v3 import base_pb2
@@ -37,6 +39,8 @@ from deploy.local.gateway.usage import USAGE_OF, PlainReader, Reader, StreamRead
 _OVERWRITE = base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
 _Mode = processing_mode_pb2.ProcessingMode
 ORIGINAL_PATH_HEADER = "x-ai-eg-original-path"
+# by which the upstream filter finds what the listener's saw of the same call
+CALL_HEADER = "x-ai-eg-internal-req-id"
 
 
 # generated code has no types
@@ -45,17 +49,21 @@ class Processor(pb_grpc.ExternalProcessorServicer):  # type: ignore[misc]
 
     def __init__(self, lookup: Lookup) -> None:
         self.lookup = lookup
+        self.bodies: dict[str, dict[str, Any]] = {}  # of the calls under way, by CALL_HEADER
 
     async def Process(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:  # noqa: N802
         """Answer the messages of one call, one by one."""
         phase = dict(context.invocation_metadata()).get("x-phase")
         call = UpstreamCall(self) if phase == "upstream" else ListenerCall(self)
-        async for request in requests:
-            try:
-                yield call.answer(request)
-            except BadCall as problem:
-                yield _refusal(problem)
-                return
+        try:
+            async for request in requests:
+                try:
+                    yield call.answer(request)
+                except BadCall as problem:
+                    yield _refusal(problem)
+                    return
+        finally:  # a caller who leaves ends the messages, and nothing is raised here
+            call.over()
 
 
 @dataclass
@@ -68,6 +76,11 @@ class ListenerCall:
     destination: Destination | None = None
     upstream: Upstream | None = None
     reader: Reader | None = None
+    key: str = field(default_factory=lambda: str(uuid4()))
+
+    def over(self) -> None:
+        """Forget the body: the call has ended, well or not."""
+        self.owner.bodies.pop(self.key, None)
 
     def answer(self, request: Any) -> Any:
         """Return the answer to one of Envoy's messages."""
@@ -104,11 +117,20 @@ class ListenerCall:
         self.sent_at = time.monotonic()
         common = pb.CommonResponse(clear_route_cache=True)
         # the path as the caller asked: the backend's own takes its place
-        _set_headers(common, [(MODEL_HEADER, body["model"]), (ORIGINAL_PATH_HEADER, self.path)])
+        _set_headers(
+            common,
+            [
+                (MODEL_HEADER, body["model"]),
+                (ORIGINAL_PATH_HEADER, self.path),
+                (CALL_HEADER, self.key),
+            ],
+        )
         options = body.get("stream_options") or {}
         asks = self.path == bodies.CHAT and body.get("stream")
         if asks and not options.get("include_usage"):
-            _set_body(common, {**body, "stream_options": {**options, "include_usage": True}})
+            body = {**body, "stream_options": {**options, "include_usage": True}}
+            _set_body(common, body)
+        self.owner.bodies[self.key] = body
         return pb.ProcessingResponse(request_body=pb.BodyResponse(response=common))
 
     def response_headers(self, request: Any) -> Any:
@@ -216,7 +238,10 @@ class UpstreamCall:
 
     owner: Processor
     upstream: Upstream | None = None
-    path: str = ""
+    key: str = ""
+
+    def over(self) -> None:
+        """Do nothing: the body is the listener's."""
 
     def answer(self, request: Any) -> Any:
         """Return the answer to one of Envoy's messages."""
@@ -242,10 +267,11 @@ class UpstreamCall:
                 "route_changed",
                 "The route changed while the call was under way. Send it again.",
             )
-        path = _headers(request.request_headers).get(":path", "").partition("?")[0]
+        headers = _headers(request.request_headers)
+        path, self.key = headers.get(":path", "").partition("?")[0], headers.get(CALL_HEADER, "")
         common = pb.CommonResponse()
         _set_headers(common, [(":path", self.upstream.prefix + _own_path(path, self.upstream))])
-        common.header_mutation.remove_headers.append("accept-encoding")
+        common.header_mutation.remove_headers.extend(["accept-encoding", CALL_HEADER])
         return pb.ProcessingResponse(request_headers=pb.HeadersResponse(response=common))
 
     def _body(self, request: Any) -> Any:
@@ -253,9 +279,12 @@ class UpstreamCall:
         common = pb.CommonResponse()
         upstream = self.upstream
         if upstream is not None and (upstream.model or upstream.mutation != Mutation()):
-            body = json.loads(request.request_body.body)
+            # the listener's copy, not the bytes that arrive
+            body = self.owner.bodies.get(self.key)
+            if body is None:
+                raise BadCall(503, "call_unknown", "The call was lost on its way. Send it again.")
             if upstream.model:
-                body["model"] = upstream.model
+                body = {**body, "model": upstream.model}
             _set_body(common, upstream.mutation.applied(body))
         return pb.ProcessingResponse(request_body=pb.BodyResponse(response=common))
 

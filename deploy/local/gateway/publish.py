@@ -38,7 +38,7 @@ def write_bootstrap(wiring: Wiring) -> Path:
 def write_all(tables: Tables, wiring: Wiring) -> None:
     """Write every file at once: for a first start, when nothing is served yet."""
     write_limits(tables, wiring)
-    write_resources(wiring.tables / "cds.json", cluster_resources(tables))
+    write_resources(wiring.tables / "cds.json", cluster_resources(tables, wiring))
     write_resources(wiring.tables / "rds.json", [route_resource(tables)])
     write_resources(wiring.tables / "lds.json", [listener_resource(tables, wiring)])
 
@@ -47,7 +47,7 @@ async def publish(tables: Tables, wiring: Wiring) -> bool:
     """Bring the tables to Envoy; return whether clusters are left over for `retire`."""
     write_limits(tables, wiring)
     path = wiring.tables / "cds.json"
-    wanted = cluster_resources(tables)
+    wanted = cluster_resources(tables, wiring)
     names = {cluster["name"] for cluster in wanted}
     left_over = [cluster for cluster in _resources(path) if cluster["name"] not in names]
     if write_resources(path, [*wanted, *left_over]):
@@ -61,7 +61,7 @@ async def publish(tables: Tables, wiring: Wiring) -> bool:
 
 def retire(tables: Tables, wiring: Wiring) -> None:
     """Take away the clusters that the published tables do not name."""
-    write_resources(wiring.tables / "cds.json", cluster_resources(tables))
+    write_resources(wiring.tables / "cds.json", cluster_resources(tables, wiring))
 
 
 def write_limits(tables: Tables, wiring: Wiring) -> None:

@@ -18,6 +18,7 @@ CAUSE_HEADER = "x-gateway-cause"
 # the names of the rules that refuse a token (listeners.py), and our codes
 TOKEN_ENDLESS, TOKEN_INCOMPLETE = "token_endless", "token_incomplete"
 RATE_LIMIT_AWAY = "rate-limit-away"
+GATE_DETAILS = "qm_"  # what the details of the gate's own answers begin with
 OWN_STATUSES = (401, 403, 404, 413, 429, 500, 503, 504)  # what Envoy answers by itself
 _MODEL = "%REQ(X-AI-EG-MODEL)%"
 _TEAM = "%REQ(X-TEAM)%"
@@ -64,6 +65,7 @@ def local_replies(portal_url: str) -> Json:
     """Return Envoy's local_reply_config. portal_url: where a person can ask for access."""
     return {
         "mappers": [
+            _from_the_gate(),
             *_lacking(),
             _overridden(),
             *_unauthenticated(),
@@ -82,6 +84,11 @@ def local_replies(portal_url: str) -> Json:
             _mapper(_status_range(400, 599), "%RESPONSE_CODE_DETAILS%", "%LOCAL_REPLY_BODY%"),
         ]
     }
+
+
+def _from_the_gate() -> Json:
+    """Leave alone what the gate says: it is whole, for no real gateway would write a body of it."""
+    return {"filter": _expression(f"response.code_details.startsWith('{GATE_DETAILS}')")}
 
 
 def _lacking() -> list[Json]:
@@ -199,13 +206,16 @@ def _closed() -> list[Json]:
     """Say why nothing passes while a part that every call needs is away."""
     away = "Nothing was sent to a model. Try again in 5 seconds."
     return [
-        _mapper(
-            _details("ext_proc_error"),
-            "gateway_processor_unavailable",
-            f"The gateway's processor does not answer. {away}",
-            kind="unavailable_error",
-            retry_after="5",
-            status=503,
+        *(
+            _mapper(
+                _details(part),
+                "gate_unavailable",
+                f"The gateway cannot check calls now. {away}",
+                kind="server_error",
+                retry_after="5",
+                status=502,
+            )
+            for part in ("ext_proc_error", "spurious_message", "unhandled_message")
         ),
         _mapper(
             _details("rate_limiter_error"),

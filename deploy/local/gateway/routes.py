@@ -38,6 +38,8 @@ def route_resource(tables: Tables) -> Json:
     ]
     ways.sort(key=lambda way: len(way[1].matches[way[2]]), reverse=True)
     routes = [_route(*way) for way in ways]
+    if tables.listener.closed:
+        routes = [_closed(route) for route in routes]
     not_found = {
         "name": "route-not-found",
         "match": {"prefix": "/"},
@@ -81,6 +83,15 @@ def _route(route: Route, rule: Rule, position: int) -> Json:
             "timeout": f"{rule.timeout_seconds:g}s",
         },
     }
+
+
+def _closed(route: Json) -> Json:
+    """Return the route leading nowhere, as Envoy Gateway makes it where a policy for it is no
+    good.
+    """
+    said = {"inline_string": "A policy of the gateway cannot be honored, so nothing passes."}
+    kept = {key: value for key, value in route.items() if key != "route"}
+    return {**kept, "direct_response": {"status": 500, "body": said}}
 
 
 def _for_replies(route: Route) -> Json:

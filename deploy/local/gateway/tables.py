@@ -166,10 +166,35 @@ class AccessLog:
 
 
 @dataclass(frozen=True)
+class Extension:
+    """The external processor that every call passes after the grants: the gate. host: where it
+    listens in a cluster. modes: of the bodies, "" where neither headers nor body are sent.
+    """
+
+    name: str  # "envoyextensionpolicy/<namespace>/<name>/extproc/0", as Envoy Gateway names it
+    host: tuple[str, int]
+    request_mode: str
+    response_mode: str
+    request_attributes: tuple[str, ...] = ()
+    response_attributes: tuple[str, ...] = ()
+    allows_override: bool = False
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    timeout_seconds: float = 0.2
+    error_status: int = 500
+    buffer_bytes: int = 32 * 1024
+
+
+@dataclass(frozen=True)
 class Listener:
-    """What holds for every call, whatever its route."""
+    """What holds for every call, whatever its route. closed: a policy for all routes cannot be
+    honored, so none of them leads anywhere.
+    """
 
     removed_headers: tuple[str, ...] = ()
+    removed_prefixes: tuple[str, ...] = ()
+    extension: Extension | None = None
+    closed: bool = False
     buffer_bytes: int = 32 * 1024
     generates_request_id: bool = False
     returns_request_id: bool = False

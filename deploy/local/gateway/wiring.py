@@ -22,6 +22,7 @@ class Wiring:
     processor_port: int
     rate_limit_port: int
     collector_port: int
+    gate_port: int
     portal_url: str
 
     @property
