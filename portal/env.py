@@ -127,6 +127,15 @@ def env_url(
     return value.rstrip("/")
 
 
+def env_listen(name: str, default: object = _MISSING) -> str:
+    """Return an address to listen on, "host:port"; a host of IPv6 stands in brackets."""
+    value = env_str(name, default)
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ImproperlyConfigured(f"{name} must be host:port, as 0.0.0.0:9003, not {value!r}.")
+    return value
+
+
 def env_database(name: str, default: object = _MISSING) -> dict[str, str]:
     """Return what a PostgreSQL address says, in Django's words: NAME, USER, PASSWORD, HOST, PORT.
 

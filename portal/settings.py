@@ -16,6 +16,7 @@ from portal.env import (
     env_image,
     env_int,
     env_issuer,
+    env_listen,
     env_mail,
     env_names,
     env_networks,
@@ -385,6 +386,16 @@ GATEWAY_JWKS_URI = env_url("GATEWAY_JWKS_URI", "")
 # What a call counts against its team's tokens per minute, in CEL; a route takes a new one with its
 # next rollout.
 LIMIT_COST = env_cost("LIMIT_COST", "total_tokens")
+# For the gate's processes alone: where Envoy asks, where their health is told, how many there are.
+GATE_LISTEN = env_listen("GATE_LISTEN", "0.0.0.0:9003")
+GATE_HEALTH_LISTEN = env_listen("GATE_HEALTH_LISTEN", "0.0.0.0:9004")
+GATE_PROCESSES = env_int("GATE_PROCESSES", 1, minimum=1, maximum=64)
+# what one check of a call may take: less than the messageTimeout in deploy/gateway/gate.yaml, so
+# that a caller hears why; and the longest call there may be
+GATE_JUDGMENT_SECONDS = env_int("GATE_JUDGMENT_SECONDS", 8, minimum=1, maximum=9)
+GATE_CALL_SECONDS = env_int("GATE_CALL_SECONDS", 3600, minimum=1)
+# for so long a gate that ends lets the calls under way end
+GATE_DRAIN_SECONDS = env_int("GATE_DRAIN_SECONDS", 30)
 USAGE_INGEST_TOKEN_FILE = env_str("USAGE_INGEST_TOKEN_FILE")
 # who is billed and who bills, in FOCUS exports
 BILLING_ACCOUNT_ID = env_str("BILLING_ACCOUNT_ID", "quartermaster")

@@ -82,6 +82,7 @@ def _envoy(context: Context, wiring: Wiring) -> Part:
         command=envoy_command(wiring),
         address=f"http://{LOOPBACK}:{wiring.envoy_port}",
         ready=partial(_envoy_ready, wiring),
+        needs=("gate",),  # without which it refuses every call
         replaced_by="GATEWAY_URL",
         prepare=partial(prepare_envoy, context.root, wiring),
     )

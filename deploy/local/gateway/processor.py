@@ -2,9 +2,9 @@
 
 Envoy calls it twice per request. As the *listener's* filter it names the model, so that a route can
 be chosen, and at the end of a complete, successful answer it leaves numbers in the metadata. As the
-*upstream* filter, after a backend was chosen, it writes that backend's own model name and path, into
-the body as the *listener* saw it: whatever a filter between the two made of the body is lost, as
-with Envoy AI Gateway. Prompt and answer pass through and are kept no longer than the call.
+*upstream* filter, after a backend was chosen, it writes that backend's own model name and path. It
+writes them into the body as the *listener* saw it: whatever a filter between the two made of the
+body is lost, as with Envoy AI Gateway. Prompt and answer are kept no longer than the call.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """The product's own processes: web server, Celery worker and its clock, usage follower, observer,
-scraper, registry, sealer, their jobs.
+scraper, registry, sealer, gate, their jobs.
 
 They get the product's variables and nothing else, exactly as a deployment would set them; a
 variable that the caller of `make up` set is passed through instead of ours.
@@ -28,6 +28,7 @@ PASSED = (
     "ARGOCD_NAMESPACE", "ARGOCD_APPLICATION", "ARGOCD_CAPACITY_APPLICATION", "GATEWAY_URL",
     "GATEWAY_NAME",
     "GATEWAY_NAMESPACE", "GATEWAY_JWKS_URI", "LIMIT_COST", "REGISTRY_BUCKET",
+    "GATE_PROCESSES", "GATE_JUDGMENT_SECONDS", "GATE_CALL_SECONDS",
     "USAGE_ARCHIVE_BUCKET", "USAGE_RAW_DAYS", "USAGE_GRACE_HOURS", "STATEMENTS_KEPT_YEARS",
     "REGISTRY_READER_ROLE_ARN",
     "SERVING_IMAGE", "SERVING_S3_ENDPOINT", "SERVING_START_SECONDS", "ENVIRONMENT_NAME",
@@ -172,6 +173,7 @@ def parts(context: Context) -> list[Part]:
         _process(context, env, "scraper", [context.python, "-m", "worker.processes", "scraper"]),
         _signing(context, env, vault.REGISTRY),
         _signing(context, env, vault.SEALER),
+        _gate(context, env),
     ]
 
 
@@ -266,6 +268,24 @@ def _signing(context: Context, env: dict[str, str], name: str) -> Part:
     env = env | vault.signing_environment(context, name)
     part = _process(context, env, name, [context.python, "-m", "worker.processes", name])
     return replace(part, needs=(*part.needs, *vault.needs(context, name)))
+
+
+def _gate(context: Context, env: dict[str, str]) -> Part:
+    """Return the gate: one copy, ready once it has read what people decided."""
+    health = context.ports("gate-health", 19004)
+    address = f"127.0.0.1:{context.ports('gate', 19003)}"
+    ours = {
+        "GATE_LISTEN": address,
+        "GATE_HEALTH_LISTEN": f"127.0.0.1:{health}",
+        "GATE_DRAIN_SECONDS": "5",  # the stack waits for a part's end for ten
+    }
+    part = _process(context, ours | env, "gate", [context.python, "-m", "worker.processes", "gate"])
+    return replace(
+        part,
+        address=address,
+        ready=lambda: probes.http_ok(health, "/healthz"),
+        replaced_by="GATEWAY_URL",
+    )
 
 
 def _process(context: Context, env: dict[str, str], name: str, command: list[str]) -> Part:

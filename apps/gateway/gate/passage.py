@@ -1,0 +1,107 @@
+"""One call's passage through the gate, in the words of Envoy's protocol: what Envoy says of the
+call is read and handed to the transaction, and what that says becomes an answer.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from apps.gateway.gate import refusals
+from apps.gateway.gate.reading import Asked, Bounds, read
+from apps.gateway.gate.refusals import Refusal
+from apps.gateway.gate.steps import Away
+from apps.gateway.gate.transaction import Steps, Transaction
+from apps.integrations.envoy import exchange
+
+PASSED = "passed"  # the verdict on a call that no step refused
+CLASS_HEADER = "x-qm-class"  # by which a route may tell calls of one class from others
+
+
+@dataclass
+class Passage:
+    """One call. bounds_of: what a team may ask of a model at most."""
+
+    steps: Steps
+    bounds_of: Callable[[str, str], Bounds]
+    now: Callable[[], datetime]
+    _verdict: str = ""
+    _transaction: Transaction = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._transaction = Transaction(self.steps, self.now)
+
+    async def request(self, asked: exchange.Asked) -> exchange.Admitted | exchange.Refused:
+        """Read the call and take it through the steps."""
+        try:
+            call = read(self._asked(asked), self.bounds_of)
+            await self._transaction.request(call)
+        except Refusal as refusal:
+            return self._refused(refusal)
+        self._verdict = PASSED
+        return exchange.Admitted({CLASS_HEADER: call.service_class})
+
+    def _asked(self, asked: exchange.Asked) -> Asked:
+        headers = asked.headers
+        return Asked(
+            id=headers.get("x-request-id", ""),
+            at=self.now(),
+            # as the caller asked: Envoy AI Gateway keeps it where the engine's own takes its place
+            path=headers.get("x-ai-eg-original-path") or headers.get(":path", ""),
+            body=asked.body,
+            headers=headers,
+            claims=asked.claims or {},
+        )
+
+    def begins(self, status: int, encoding: str) -> exchange.Refused | None:
+        """Refuse an answer that nobody here can read."""
+        if encoding:
+            return self._refused(refusals.unavailable("the model's answer came compressed"))
+        self._transaction.begins(status)
+        return None
+
+    async def whole(self, body: bytes) -> bytes | exchange.Refused:
+        """Take a plain answer through the steps. An answer that must be kept and cannot be is
+        refused.
+        """
+        try:
+            return await self._transaction.whole(body)
+        except Refusal as refusal:
+            return self._refused(refusal)
+        except Away as problem:
+            return self._refused(refusals.unavailable(str(problem)))
+
+    async def part(self, data: bytes, *, is_end: bool) -> exchange.Part:
+        """Take the next piece of a stream through the steps. Raises Away where it must be kept and
+        cannot be: the stream then breaks off.
+        """
+        piece = await self._transaction.piece(data, is_end=is_end)
+        if piece.is_last and not is_end:
+            self._verdict = "content_filter"
+        return exchange.Part(piece.data, piece.is_last)
+
+    def notes(self) -> Mapping[str, str | float]:
+        """Return the verdict, and what was used so far. What nobody knows is left out: it is not
+        0.
+        """
+        found: dict[str, str | float] = {"verdict": self._verdict} if self._verdict else {}
+        if used := self._transaction.so_far():
+            found |= {"basis": used.basis, "completeness": used.completeness}
+            counts = {
+                "input_tokens": used.input_tokens,
+                "cached_input_tokens": used.cached_input_tokens,
+                "output_tokens": used.output_tokens,
+            }
+            found |= {name: count for name, count in counts.items() if count is not None}
+        return found
+
+    def failed(self) -> exchange.Refused:
+        """Return what the caller hears where a step failed or was late."""
+        return self._refused(refusals.unavailable("a check did not come to its end"))
+
+    async def close(self) -> None:
+        """Settle what did not end by itself."""
+        await self._transaction.close()
+
+    def _refused(self, refusal: Refusal) -> exchange.Refused:
+        self._verdict = refusal.code
+        return exchange.Refused(refusal.status, refusal.body(), refusal.details, refusal.headers)
