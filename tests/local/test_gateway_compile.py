@@ -1,21 +1,26 @@
 """Objects in, tables out: what is honored, what is refused and why."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import yaml
 
+from deploy.local.gateway.clusters import cluster_resources
 from deploy.local.gateway.compile import compile_gateway
 from deploy.local.gateway.durations import seconds, whole_bytes
+from deploy.local.gateway.listeners import listener_resource
 from deploy.local.gateway.objects import Objects, read_folder
 from deploy.local.gateway.refusal import Refused
 from deploy.local.gateway.routes import descriptors, route_resource
 from deploy.local.gateway.tables import Lookup, lookup_from_json, lookup_of
+from deploy.local.gateway.wiring import Wiring
 from tests.local.gateway_objects import ISSUER, pod, policy, route, version
 from tests.local.gateway_stand import ROOT
 
 GATEWAY = ("ai-gateway", "ai-gateway")
 MODEL = "prior-auth-extract"
+WIRING = Wiring(Path("/nowhere"), 1, 2, 3, 4, 5, 6, portal_url="http://portal.test")
 
 
 def static():
@@ -515,6 +520,13 @@ class TestListener:
             "x-ai-eg-model",
             "x-ai-eg-original-path",
         }
+        assert set(front.removed_prefixes) == {
+            "x-ai-eg-",
+            "x-gateway-",
+            "x-llm-d-",
+            "x-slo-",
+            "x-qm-",
+        }
         assert front.generates_request_id
         assert front.returns_request_id
         assert [log.kind for log in front.access_logs] == ["File", "OpenTelemetry"]
@@ -524,9 +536,30 @@ class TestListener:
         [
             ("EnvoyProxy", {"filterOrder": []}, "filterOrder must say so too"),
             (
+                "EnvoyProxy",
+                {
+                    "filterOrder": [
+                        {
+                            "name": "envoy.filters.http.ext_proc",
+                            "after": "envoy.filters.http.rbac",
+                        }
+                    ]
+                },
+                "filterOrder must say so too",
+            ),
+            (
                 "ClientTrafficPolicy",
                 {"headers": {"lateResponseHeaders": {"remove": ["a"]}}},
                 "only the request id",
+            ),
+            (
+                "ClientTrafficPolicy",
+                {
+                    "headers": {
+                        "earlyRequestHeaders": {"removeOnMatch": [{"type": "Suffix", "value": "a"}]}
+                    }
+                },
+                "beginnings of names",
             ),
         ],
     )
@@ -547,6 +580,157 @@ class TestListener:
 
     def test_counts_the_routes_that_are_attached(self):
         assert verdict(compiled(model_objects()), "Gateway", "ai-gateway").ancestor[0] == "1"
+
+
+def _gate(objects):
+    return of(objects, "EnvoyExtensionPolicy")["spec"]["extProc"][0]
+
+
+ROUTE_TARGET = {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": MODEL}
+GATE_REFUSALS = {
+    "at a route": (
+        lambda o: of(o, "EnvoyExtensionPolicy")["spec"].update(targetRefs=[ROUTE_TARGET]),
+        "oldest route's calls alone",
+    ),
+    "at a listener": (
+        lambda o: of(o, "EnvoyExtensionPolicy")["spec"]["targetRefs"][0].update(sectionName="x"),
+        "oldest route's calls alone",
+    ),
+    "at another gateway": (
+        lambda o: of(o, "EnvoyExtensionPolicy")["spec"]["targetRefs"][0].update(name="other"),
+        "Gateway ai-gateway/other not found",
+    ),
+    "lua": (
+        lambda o: of(o, "EnvoyExtensionPolicy")["spec"].update(lua=[{"type": "Inline"}]),
+        "lua is not played",
+    ),
+    "wasm": (
+        lambda o: of(o, "EnvoyExtensionPolicy")["spec"].update(wasm=[{}]),
+        "wasm is not played",
+    ),
+    "a dynamic module": (
+        lambda o: of(o, "EnvoyExtensionPolicy")["spec"].update(dynamicModule=[{}]),
+        "dynamicModule is not played",
+    ),
+    "merged": (
+        lambda o: of(o, "EnvoyExtensionPolicy")["spec"].update(mergeType="StrategicMerge"),
+        "mergeType is not played",
+    ),
+    "two of them": (
+        lambda o: of(o, "EnvoyExtensionPolicy")["spec"]["extProc"].append(_gate(o)),
+        "2 extProc",
+    ),
+    "none": (lambda o: of(o, "EnvoyExtensionPolicy")["spec"].pop("extProc"), "0 extProc"),
+    "failing open": (lambda o: _gate(o).update(failOpen=True), "failOpen is not played"),
+    "a shadow": (lambda o: _gate(o).update(shadowMode=True), "shadowMode is not played"),
+    "streamed": (
+        lambda o: _gate(o)["processingMode"].update(response={"body": "Streamed"}),
+        "response.body Streamed",
+    ),
+    "in part": (
+        lambda o: _gate(o)["processingMode"].update(request={"body": "BufferedPartial"}),
+        "request.body BufferedPartial",
+    ),
+    "no bodies": (
+        lambda o: _gate(o)["processingMode"].update(request={}),
+        "request.body left out",
+    ),
+    "a Service": (
+        lambda o: _gate(o)["backendRefs"][0].update(kind="Service"),
+        "of kind Backend",
+    ),
+    "elsewhere": (
+        lambda o: _gate(o)["backendRefs"][0].update(namespace="models"),
+        "needs a ReferenceGrant",
+    ),
+    "nowhere": (
+        lambda o: o.remove(of(o, "Backend", "gate")),
+        "Backend ai-gateway/gate not found",
+    ),
+    "by address": (
+        lambda o: of(o, "Backend", "gate")["spec"].update(
+            endpoints=[{"ip": {"address": "10.0.0.1", "port": 1}}]
+        ),
+        "exactly one fqdn",
+    ),
+    "writing for a filter": (
+        lambda o: _gate(o)["metadata"].update(writableNamespaces=["envoy.filters.http.jwt_authn"]),
+        "none of Envoy's own filters",
+    ),
+    "another setting": (
+        lambda o: _gate(o)["backendSettings"].update(circuitBreaker={}),
+        "backendSettings circuitBreaker is not played",
+    ),
+}
+
+
+class TestTheGate:
+    def test_stands_between_the_grants_and_the_limits(self):
+        tables = compiled(model_objects())
+        listener = listener_resource(tables, WIRING)
+        filters = listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
+        names = [entry["name"].removeprefix("envoy.filters.http.") for entry in filters]
+        assert names == [
+            "jwt_authn",
+            "rbac.token",
+            "ext_proc/aigateway",
+            "custom_response",
+            "rbac",
+            "ext_proc/envoyextensionpolicy/ai-gateway/gate/extproc/0",
+            "ratelimit",
+            "router",
+        ]
+        gate = filters[5]["typed_config"]
+        assert gate["message_timeout"] == "10s"
+        assert gate["failure_mode_allow"] is False
+        assert gate["status_on_error"] == {"code": 502}
+        assert gate["allow_mode_override"] is True
+        assert gate["processing_mode"] == {
+            "request_header_mode": "SEND",
+            "request_body_mode": "BUFFERED",
+            "request_trailer_mode": "SKIP",
+            "response_header_mode": "SEND",
+            "response_body_mode": "BUFFERED",
+            "response_trailer_mode": "SKIP",
+        }
+        read = gate["metadata_options"]["forwarding_namespaces"]["untyped"]
+        assert "envoy.filters.http.jwt_authn" in read
+
+    def test_has_a_way_of_its_own_with_room_for_whole_bodies(self):
+        (cluster,) = (
+            found
+            for found in cluster_resources(compiled(static()), WIRING)
+            if found["name"].startswith("envoyextensionpolicy/")
+        )
+        assert cluster["per_connection_buffer_limit_bytes"] == 50 * 1024 * 1024
+        endpoint = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
+        assert endpoint["address"]["socket_address"]["port_value"] == WIRING.gate_port
+
+    @pytest.mark.parametrize(("spoil", "words"), GATE_REFUSALS.values(), ids=GATE_REFUSALS)
+    def test_that_cannot_be_played_is_refused_and_closes_the_gateway(self, spoil, words):
+        objects = copy.deepcopy(model_objects())
+        spoil(objects)
+        tables = compiled(objects)
+        found = verdict(tables, "EnvoyExtensionPolicy", "gate")
+        assert (found.accepted, words in found.message) == (False, True), found.message
+        (host,) = route_resource(tables)["virtual_hosts"]
+        assert [entry["direct_response"]["status"] for entry in host["routes"]] == [500, 404]
+
+    def test_takes_envoy_gateways_defaults_where_nothing_is_said(self):
+        objects = model_objects()
+        for name in ("messageTimeout", "statusOnError", "backendSettings"):
+            _gate(objects).pop(name)
+        found = compiled(objects).listener.extension
+        assert (found.timeout_seconds, found.error_status) == (0.2, 500)
+        assert found.buffer_bytes == 32 * 1024
+
+    def test_is_the_oldest_policys_where_there_are_two(self):
+        second = copy.deepcopy(of(static(), "EnvoyExtensionPolicy"))
+        second["metadata"] |= {"name": "second", "creationTimestamp": "2026-11-27T00:00:00Z"}
+        tables = compiled([*model_objects(), second])
+        assert verdict(tables, "EnvoyExtensionPolicy", "second").reason == "Conflicted"
+        assert tables.listener.extension.name == "envoyextensionpolicy/ai-gateway/gate/extproc/0"
+        assert not tables.listener.closed
 
 
 class TestLookup:

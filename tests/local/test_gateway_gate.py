@@ -103,7 +103,8 @@ class TestAGateThatFails:
             assert found.count(b"ok ") <= 12
             return
         assert found.count(b"ok ") <= (2 if where == "part" else 6), found
-        assert not ended, found
+        # an answer about trailers that never came is an end to Envoy, of what was let through
+        assert not ended or (what, where) == ("wrong", "part"), found
 
     @pytest.mark.parametrize("what", ["leaves", "wrong"])
     def test_at_the_answers_headers_lets_nothing_pass(self, gateway, what):

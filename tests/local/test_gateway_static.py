@@ -27,8 +27,11 @@ CONTRACT_KEYS = {
     *("gen_ai.provider.name", "gen_ai.backend", "gen_ai.latency.ttft_ms"),
     *("gen_ai.usage.input_tokens", "gen_ai.usage.cached_input_tokens"),
     *("gen_ai.usage.output_tokens", "gen_ai.usage.total_tokens"),
+    *("gate.basis", "gate.verdict", "gate.usage.completeness", "gate.usage.input_tokens"),
+    *("gate.usage.cached_input_tokens", "gate.usage.output_tokens"),
 }
-STATIC = {obj["kind"]: obj for obj in read_folder(ROOT / "deploy" / "gateway")}
+FOUND = read_folder(ROOT / "deploy" / "gateway")
+STATIC = {obj["kind"]: obj for obj in FOUND}
 
 
 @functools.cache
@@ -73,9 +76,11 @@ needs_crds = pytest.mark.skipif(not CRDS.exists(), reason="the real CRDs are not
 
 @needs_crds
 class TestStaticObjects:
-    @pytest.mark.parametrize("kind", sorted(STATIC))
-    def test_have_the_shape_of_the_real_kinds(self, kind):
-        check(STATIC[kind])
+    @pytest.mark.parametrize(
+        "obj", FOUND, ids=lambda obj: f"{obj['kind']}-{obj['metadata']['name']}"
+    )
+    def test_have_the_shape_of_the_real_kinds(self, obj):
+        check(obj)
 
     def test_that_are_wrong_are_noticed(self):
         with pytest.raises(jsonschema.ValidationError):
@@ -106,6 +111,39 @@ class TestEnvoyGatewaysOwnSettings:
         )
 
 
+class TestTheGate:
+    def test_is_attached_once_to_the_gateway_and_never_fails_open(self):
+        """At a route, the gate of any route but the oldest would never be asked."""
+        policies = [obj for obj in FOUND if obj["kind"] == "EnvoyExtensionPolicy"]
+        (policy,) = policies
+        (target,) = policy["spec"]["targetRefs"]
+        assert (target["kind"], target["name"]) == (
+            "Gateway",
+            STATIC["Gateway"]["metadata"]["name"],
+        )
+        (gate,) = policy["spec"]["extProc"]
+        assert (gate["failOpen"], gate["statusOnError"]) == (False, 502)
+        assert gate["processingMode"] == {
+            "request": {"body": "Buffered"},
+            "response": {"body": "Buffered"},
+            "allowModeOverride": True,
+        }
+
+    def test_comes_after_the_grants_where_an_anchor_always_is(self):
+        """An anchor that no route has is skipped without a word; closed-by-default is on all."""
+        order = STATIC["EnvoyProxy"]["spec"]["filterOrder"]
+        assert order[1] == {
+            "name": "envoy.filters.http.ext_proc",
+            "after": "envoy.filters.http.rbac",
+        }
+        assert STATIC["SecurityPolicy"]["spec"]["authorization"] == {"defaultAction": "Deny"}
+
+    def test_has_a_buffer_for_every_body_that_a_client_may_send(self):
+        (gate,) = STATIC["EnvoyExtensionPolicy"]["spec"]["extProc"]
+        taken = STATIC["ClientTrafficPolicy"]["spec"]["connection"]["bufferLimit"]
+        assert gate["backendSettings"]["connection"]["bufferLimit"] == taken
+
+
 class TestAccessLog:
     def test_has_exactly_the_keys_that_usage_is_counted_from(self):
         (setting,) = STATIC["EnvoyProxy"]["spec"]["telemetry"]["accessLog"]["settings"]
@@ -119,7 +157,7 @@ class TestAccessLog:
         (ref,) = next(
             sink["openTelemetry"] for sink in setting["sinks"] if "openTelemetry" in sink
         )["backendRefs"]
-        backend = STATIC["Backend"]
+        backend = next(obj for obj in FOUND if obj["metadata"]["name"] == "otel-collector")
         assert (ref["group"], ref["kind"], ref["name"]) == (
             "gateway.envoyproxy.io",
             "Backend",

@@ -34,7 +34,7 @@ def wiring_of(context: Context) -> Wiring:
         processor_port=context.ports("gateway-processor", 19902),
         rate_limit_port=context.ports("ratelimit-grpc", 18081),
         collector_port=context.ports("otelcol-grpc", 14317),
-        gate_port=context.ports("gate", 19003),
+        gate_port=context.ports("gate", 19030),
         portal_url=f"http://{LOOPBACK}:{context.ports('portal', 8000)}",
     )
 

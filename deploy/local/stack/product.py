@@ -272,8 +272,8 @@ def _signing(context: Context, env: dict[str, str], name: str) -> Part:
 
 def _gate(context: Context, env: dict[str, str]) -> Part:
     """Return the gate: one copy, ready once it has read what people decided."""
-    health = context.ports("gate-health", 19004)
-    address = f"127.0.0.1:{context.ports('gate', 19003)}"
+    health = context.ports("gate-health", 19031)
+    address = f"127.0.0.1:{context.ports('gate', 19030)}"
     ours = {
         "GATE_LISTEN": address,
         "GATE_HEALTH_LISTEN": f"127.0.0.1:{health}",
