@@ -108,7 +108,7 @@ class Gate:
         """Return 200 while it takes calls, else 503, and since when it knows what it knows."""
         age = (now() - self.loaded_at).total_seconds() if self.loaded_at else None
         ready = age is not None and not self._is_ending
-        said = {
+        said: dict[str, object] = {
             "ready": ready,
             "loaded_at": self.loaded_at.isoformat() if self.loaded_at else None,
             "stale": age is not None and age > STALE_SECONDS,

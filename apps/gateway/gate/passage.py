@@ -9,7 +9,6 @@ from datetime import datetime
 from apps.gateway.gate import refusals
 from apps.gateway.gate.reading import Asked, Bounds, read
 from apps.gateway.gate.refusals import Refusal
-from apps.gateway.gate.steps import Away
 from apps.gateway.gate.transaction import Steps, Transaction
 from apps.integrations.envoy import exchange
 
@@ -55,28 +54,24 @@ class Passage:
     def begins(self, status: int, encoding: str) -> exchange.Refused | None:
         """Refuse an answer that nobody here can read."""
         if encoding:
-            return self._refused(refusals.unavailable("the model's answer came compressed"))
+            return self._refused(refusals.unreadable_answer("it came compressed"))
         self._transaction.begins(status)
         return None
 
     async def whole(self, body: bytes) -> bytes | exchange.Refused:
-        """Take a plain answer through the steps. An answer that must be kept and cannot be is
-        refused.
-        """
+        """Take a plain answer through the steps."""
         try:
             return await self._transaction.whole(body)
         except Refusal as refusal:
             return self._refused(refusal)
-        except Away as problem:
-            return self._refused(refusals.unavailable(str(problem)))
 
     async def part(self, data: bytes, *, is_end: bool) -> exchange.Part:
-        """Take the next piece of a stream through the steps. Raises Away where it must be kept and
-        cannot be: the stream then breaks off.
+        """Take the next piece of a stream through the steps. Raises Refusal where it must be kept
+        and cannot be: the stream then breaks off.
         """
         piece = await self._transaction.piece(data, is_end=is_end)
-        if piece.is_last and not is_end:
-            self._verdict = "content_filter"
+        if piece.refusal:
+            self._verdict = piece.refusal.code
         return exchange.Part(piece.data, piece.is_last)
 
     def notes(self) -> Mapping[str, str | float]:

@@ -217,13 +217,6 @@ class Transaction:
         is_known = self._is_admitted and self._status == 200
         return self._counter.used(Ending.LEFT) if is_known else None
 
-    def so_far(self) -> Used | None:
-        """Return what the call has used as far as it came; None where nobody can know yet."""
-        if self.call is None or not self._is_success:
-            return None
-        completeness = Completeness.COMPLETE if self._is_over else Completeness.ABORTED
-        return self._counter.used(completeness)
-
     async def close(self) -> None:
         """End a call that did not end by itself: its client left, a part of the gateway failed, or
         it was refused. What was made is paid, also where its client did not wait for the answer.
