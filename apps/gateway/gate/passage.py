@@ -11,9 +11,9 @@ from apps.gateway.gate.reading import Asked, Bounds, read
 from apps.gateway.gate.refusals import Refusal
 from apps.gateway.gate.transaction import Steps, Transaction
 from apps.integrations.envoy import exchange
+from apps.manifests.gateway import BATCH, CLASS_HEADER
 
 PASSED = "passed"  # the verdict on a call that no step refused
-CLASS_HEADER = "x-qm-class"  # by which a route may tell calls of one class from others
 
 
 @dataclass
@@ -37,7 +37,8 @@ class Passage:
         except Refusal as refusal:
             return self._refused(refusal)
         self._verdict = PASSED
-        return exchange.Admitted({CLASS_HEADER: call.service_class})
+        is_batch = call.service_class == BATCH  # a route may have a rule of its own for those
+        return exchange.Admitted({CLASS_HEADER: call.service_class}, reroutes=is_batch)
 
     def _asked(self, asked: exchange.Asked) -> Asked:
         headers = asked.headers

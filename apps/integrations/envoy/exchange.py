@@ -32,9 +32,10 @@ class Refused:
 
 @dataclass(frozen=True)
 class Admitted:
-    """The request may go on. headers: set on it."""
+    """The request may go on. headers: set on it; reroutes: Envoy chooses its route anew by them."""
 
     headers: Mapping[str, str] = field(default_factory=dict)
+    reroutes: bool = False
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ class Flow:
         if isinstance(found, Refused):
             return self._refuse(found)
         self.state = State.ANSWER
-        return [self._noted(messages.admit("request", found.headers, has_body=has_body))]
+        return [self._noted(messages.admit(found, has_body=has_body))]
 
     async def _response_headers(self, message: Message) -> list[Message]:
         self._want("response_headers", State.NOTHING_YET, State.BODY, State.ANSWER)
@@ -127,16 +127,17 @@ class Flow:
         if self.state is State.PLAIN:
             return await self._plain(body, has_body=True)
         self.state = State.WHOLE
-        return [messages.admit("response", {}, has_body=True)]
+        return [messages.keep_body()]
 
     async def _plain(self, body: bytes, *, has_body: bool) -> list[Message]:
         found = await self._soon(self._exchange.whole(body))
         if isinstance(found, Refused):
             return self._refuse(found)
         self.state = State.WHOLE
-        if found == body:
-            return [self._noted(messages.admit("response", {}, has_body=has_body))]
-        return [self._noted(messages.replace_body(found))]
+        if not has_body:
+            return [self._noted(messages.go_on("response"))]
+        same = found == body
+        return [self._noted(messages.keep_body() if same else messages.replace_body(found))]
 
     async def _part(self, data: bytes, *, is_end: bool) -> list[Message]:
         async with asyncio.timeout(self._patience):

@@ -9,7 +9,7 @@ from envoy.service.ext_proc.v3 import external_processor_pb2 as pb
 from envoy.type.v3 import http_status_pb2
 from google.protobuf import json_format
 
-from apps.integrations.envoy.exchange import Refused
+from apps.integrations.envoy.exchange import Admitted, Refused
 
 Message = Any  # generated classes have no types
 TOKEN_NAMESPACE = "envoy.filters.http.jwt_authn"  # noqa: S105 (the name of a filter)
@@ -51,13 +51,18 @@ def go_on(half: str, *, removing: Iterable[str] = ()) -> Message:
     return pb.ProcessingResponse(**{f"{half}_headers": pb.HeadersResponse(response=common)})
 
 
-def admit(half: str, headers: Mapping[str, str], *, has_body: bool) -> Message:
-    """Let a request pass, with headers set, in answer to its body or to its headers alone."""
-    common = pb.CommonResponse()
-    _set(common.header_mutation, headers)
+def admit(admitted: Admitted, *, has_body: bool) -> Message:
+    """Let a request pass, in answer to its body or, where it has none, to its headers."""
+    common = pb.CommonResponse(clear_route_cache=admitted.reroutes)
+    _set(common.header_mutation, admitted.headers)
     if has_body:
-        return pb.ProcessingResponse(**{f"{half}_body": pb.BodyResponse(response=common)})
-    return pb.ProcessingResponse(**{f"{half}_headers": pb.HeadersResponse(response=common)})
+        return pb.ProcessingResponse(request_body=pb.BodyResponse(response=common))
+    return pb.ProcessingResponse(request_headers=pb.HeadersResponse(response=common))
+
+
+def keep_body() -> Message:
+    """Let an answer's body pass as it is."""
+    return pb.ProcessingResponse(response_body=pb.BodyResponse())
 
 
 def replace_body(body: bytes) -> Message:
