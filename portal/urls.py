@@ -15,6 +15,7 @@ from apps.chargeback.urls import api_urlpatterns as chargeback_api
 from apps.evals.urls import api_urlpatterns as suites_api
 from apps.evals.urls import urlpatterns as evals_pages
 from apps.fleet.urls import api_urlpatterns as fleet_api
+from apps.gateway.urls import urlpatterns as gateway_pages
 from apps.incidents.urls import api_urlpatterns as incidents_api
 from apps.metering.demand import demand
 from apps.metering.ingest import logs
@@ -36,6 +37,7 @@ from portal.pages import (
 )
 from portal.pages.api_reference import api_reference
 from portal.pages.evaluations import urls as evaluations
+from portal.pages.gateway import urls as gateway
 from portal.pages.grants import grant_list
 from portal.pages.model_usage import model_usage
 from portal.pages.recertification import recertification_list
@@ -86,7 +88,7 @@ pages: list[URLPattern | URLResolver] = [
     path("chargeback/", include("apps.chargeback.urls")),
     path("", include(([usage_page, *usage_pages], "metering"))),
     path("catalog/", include(([*catalog_pages, *catalog_forms, model_page], "catalog"))),
-    path("catalog/", include("apps.gateway.urls")),
+    path("", include(([*gateway.pages, *gateway_pages], "gateway"))),
     path("registry/", include("apps.catalog.verification.urls")),
     path("evaluations/", include(([*evaluations.pages, *evals_pages], "evals"))),
     path("", include(([charts_page, *promotions_pages], "promotions"))),
@@ -124,6 +126,7 @@ api: list[URLPattern | URLResolver] = [
     *incidents_api,
     *fleet_api,
     *capacity_api,
+    *gateway.api,
 ]
 urlpatterns = [
     *pages,

@@ -156,6 +156,13 @@ class GrantQuerySet(models.QuerySet["Grant"]):
         """Return the grants in force at this moment."""
         return self.filter(active_from__lte=at, active_to__gt=at, revoked_at__isnull=True)
 
+    def in_force(self, at: datetime) -> "GrantQuerySet":
+        """Return the grants that were in force at a moment, those that somebody ended since among
+        them.
+        """
+        not_ended = Q(revoked_at__isnull=True) | Q(revoked_at__gt=at)
+        return self.filter(not_ended, active_from__lte=at, active_to__gt=at)
+
     def renewable_by(self, user: User) -> "GrantQuerySet":
         """Return the grants that this person may ask to renew: their own team's, unless somebody
         ended them.

@@ -1,4 +1,4 @@
-"""URLs of the model's tabs that speak to or about the gateway."""
+"""URLs of the gateway's own pages. Those that join several apps are in portal/pages/gateway."""
 
 from django.urls import path
 
@@ -6,8 +6,10 @@ from apps.gateway import views
 
 app_name = "gateway"
 urlpatterns = [
-    path("<slug:name>/playground/", views.playground, name="playground"),
-    path("<slug:name>/playground/stream/", views.playground_stream, name="playground_stream"),
-    path("<slug:name>/call/", views.how_to_call, name="how_to_call"),
-    path("<slug:name>/policy/", views.policy_detail, name="policy_detail"),
+    path("catalog/<slug:name>/playground/", views.playground, name="playground"),
+    path(
+        "catalog/<slug:name>/playground/stream/", views.playground_stream, name="playground_stream"
+    ),
+    path("catalog/<slug:name>/call/", views.how_to_call, name="how_to_call"),
+    path("catalog/<slug:name>/policy/", views.policy_detail, name="policy_detail"),
 ]

@@ -246,6 +246,24 @@ def calls_visible_to(user: User) -> QuerySet[UsageEvent]:
     return calls.filter(team=user.team.slug) if user.team and user.roles else calls.none()
 
 
+def call_of(event_id: UUID) -> UsageEvent | None:
+    """Return the call of a request id, the newest where days have it twice; None where none is
+    stored. One query, which looks among the keys of each stored day.
+    """
+    return store().calls().filter(event_id=event_id).order_by("-occurred_at").first()
+
+
+def tokens_used(*, team: str, model: str, start: datetime, end: datetime) -> int:
+    """Return how many tokens the calls of a team to a model used that began in [start, end), as far
+    as they are counted; one query.
+    """
+    calls = (
+        store().calls().filter(team=team, model=model, occurred_at__gte=start, occurred_at__lt=end)
+    )
+    sums = calls.aggregate(read=Sum("input_tokens"), written=Sum("output_tokens"))
+    return (sums["read"] or 0) + (sums["written"] or 0)
+
+
 def sees_calls_of(user: User, team: str) -> bool:
     """Tell whether this person may see the calls of a team: as calls_visible_to, without a
     query.

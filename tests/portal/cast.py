@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
+from uuid import uuid4
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from django.conf import settings
@@ -52,7 +53,7 @@ from tests.capacity import samples
 from tests.catalog import intakes
 from tests.chargeback.pricing import CHEAP, DEAR, propose, publish
 from tests.evals.suites import samples as suite_samples
-from tests.factories import RegisteredModelFactory, TeamFactory, UserFactory
+from tests.factories import RegisteredModelFactory, TeamFactory, UserFactory, create_event
 from tests.promotions import factories as promoted
 from tests.promotions import policies
 from tests.promotions.seeing import seen
@@ -160,6 +161,17 @@ def build() -> World:
             month=date(2026, 9, 1), actor=world.people["auditor"], now=timezone.now()
         ).pk,
         "doubted": _doubted().pk,
+        "refused_call": create_event(
+            event_id=uuid4(),
+            occurred_at=timezone.now(),
+            received_at=timezone.now(),
+            received_via="OTLP",
+            outcome="REFUSED",
+            response_code=402,
+            team="claims-review",
+            cost_center="CC-claims-review",
+            model="extract",
+        ).event_id,
         "close": _closes(world.people["finance"]).pk,
         "replica": _replica().pk,
         "claim": _claim().pk,

@@ -60,9 +60,14 @@ class Month:
     settled: Mapping[Scope, Amount]
 
 
-def _month(budgets: Sequence[Budget], zone: str, at: datetime, back: timedelta) -> Month:
-    """Return what counts against budgets of a zone; one query. back: how far before today."""
+def _month(
+    budgets: Sequence[Budget], zone: str, at: datetime, back: timedelta, until: datetime | None
+) -> Month:
+    """Return what counts against budgets of a zone; one query. back: how far before today. until:
+    what the ledger says of later hours is left out.
+    """
     start, end = zones.month_bounds_in(zone, zones.month_in(zone, at))
+    told = min(end, until) if until else end
     before = zones.start_of_day_in(zone, zones.day_in(zone, at) - back)
     first = min(start, before) if back else start
     names = [scope_of(budget) for budget in budgets]
@@ -71,9 +76,9 @@ def _month(budgets: Sequence[Budget], zone: str, at: datetime, back: timedelta) 
         "teams": {name[1] for name in names if name[1]},
     }
     if back and zone != UTC_ZONE:
-        days, given = uses_by_day_sql(start=first, end=end, zone=zone, **whose)
+        days, given = uses_by_day_sql(start=first, end=told, zone=zone, **whose)
     else:
-        days, given = uses_sql(start=first, end=end, **whose)
+        days, given = uses_sql(start=first, end=told, **whose)
     # Only our own fixed texts are put into the statement; every value is a parameter.
     sql = f"SELECT '{LEDGER}', days.* FROM ({days}) days UNION ALL {_HELD}"  # noqa: S608
     with connection.cursor() as cursor:
@@ -114,11 +119,14 @@ class Standing:
         return self.balance.budget
 
 
-def balances(budgets: Iterable[Budget], at: datetime) -> dict[Any, Balance]:
+def balances(
+    budgets: Iterable[Budget], at: datetime, *, until: datetime | None = None
+) -> dict[Any, Balance]:
     """Return budget → what is left of it in the month of a moment. One query, and one for each zone
-    that the budgets have. budgets: with their names loaded (Budget.objects.named()).
+    that the budgets have. budgets: with their names loaded (Budget.objects.named()). until: the
+    start of an hour of that month, as of which the ledger is asked.
     """
-    return {pk: found for pk, (found, _) in _read_all(budgets, at, timedelta()).items()}
+    return {pk: found for pk, (found, _) in _read_all(budgets, at, timedelta(), until).items()}
 
 
 def standings(budgets: Iterable[Budget], at: datetime) -> list[Standing]:
@@ -132,7 +140,7 @@ def standings(budgets: Iterable[Budget], at: datetime) -> list[Standing]:
 
 
 def _read_all(
-    budgets: Iterable[Budget], at: datetime, back: timedelta
+    budgets: Iterable[Budget], at: datetime, back: timedelta, until: datetime | None = None
 ) -> dict[Any, tuple[Balance, Month]]:
     by_zone: defaultdict[str, list[Budget]] = defaultdict(list)
     found: dict[Any, Any] = {}
@@ -143,7 +151,7 @@ def _read_all(
         return {}
     boosts = list(Boost.objects.active(at).select_related("budget"))
     for zone, theirs in by_zone.items():
-        month = _month(theirs, zone, at, back)
+        month = _month(theirs, zone, at, back, until)
         for budget in theirs:
             left = balance(
                 budget,

@@ -1,0 +1,16 @@
+"""Addresses of the pages and the API of the gateway that join several apps."""
+
+from django.urls import path
+
+from portal.pages.gateway import api as doors
+from portal.pages.gateway.unanswered import unanswered
+from portal.pages.gateway.why import why
+
+pages = [
+    path("gateway/unanswered/", unanswered, name="unanswered"),
+    path("gateway/why/", why, name="why"),
+]
+api = [
+    path("gateway/unanswered", doors.unanswered, name="gateway_unanswered"),
+    path("gateway/why", doors.why, name="gateway_why"),
+]
