@@ -157,3 +157,16 @@ def unrecorded(what: str) -> Refusal:
     )
     headers = {"Retry-After": "5", **NEVER_AGAIN}
     return Refusal(502, "server_error", "answer_unrecorded", message, headers)
+
+
+def answer_filtered(rule: str, message: str = "") -> Refusal:
+    """Return the refusal of an answer in which a rule found what may not leave. message: the
+    rule's own words, "" for these.
+    """
+    words = message or (
+        f"The model's answer held what the rule {rule} does not let out, so the gateway ended it."
+    )
+    guardrail = Guardrail(rule, "answer")
+    return Refusal(
+        400, "invalid_request_error", "content_filter", words, NEVER_AGAIN, guardrail=guardrail
+    )

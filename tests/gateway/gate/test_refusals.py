@@ -67,6 +67,11 @@ def test_tell_clients_whether_to_send_again(found: Refusal, status: int, retried
 def test_name_the_rule_and_the_half_of_the_call():
     found = Refusal(400, "t", "content_filter", "No.", guardrail=Guardrail("leaks", "answer"))
     assert found.error()["guardrail"] == {"rule": "leaks", "phase": "answer"}
+    ended = refusals.answer_filtered("leaks")
+    assert ended.error()["guardrail"] == {"rule": "leaks", "phase": "answer"}
+    assert (ended.status, ended.code) == (400, "content_filter")
+    assert "leaks" in ended.message
+    assert refusals.answer_filtered("leaks", "Not so.").message == "Not so."
 
 
 def test_have_the_statuses_that_policies_say_nothing_else_for():

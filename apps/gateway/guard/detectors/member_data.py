@@ -162,4 +162,4 @@ ENTITIES = tuple(dict.fromkeys(one.entity for one in KNOWN))
 
 def member_data(threshold: float = THRESHOLD) -> Recognizers:
     """Return the detector of identifiers. threshold: the least score of a hit, 0 to 1."""
-    return Recognizers(KNOWN, threshold)
+    return Recognizers(KNOWN, threshold, signs="[0-9@]")
