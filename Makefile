@@ -18,7 +18,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs reset token surge verify-month check test test-vllm test-clickhouse test-chaos mutants bench-reconcile bench-web bench-ingest bench-chargeback bench-audit bench-evals bench-registry bench-sizing bench-compare check-gateway screenshot browser serving vllm-options lint fmt lock assets
+.PHONY: help up down status logs reset token surge verify-month check test test-vllm test-clickhouse test-chaos mutants bench-reconcile bench-web bench-ingest bench-chargeback bench-audit bench-evals bench-registry bench-sizing bench-gate bench-compare check-gateway screenshot browser serving vllm-options lint fmt lock assets
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,6 +94,9 @@ bench-evals: .venv/.bootstrapped ## Measure what an evaluation adds to a packet,
 bench-registry: .venv/.bootstrapped ## Measure how fast a version is published and verified, beside SHA-256, GET and boto3 alone (SIZE_GIB=4, MORE_GIB=12)
 	@$(PYTHON) -m tests.benchmarks.registry
 
+bench-gate: .venv/.bootstrapped .venv-litellm/.ready ## Measure what the gate adds to a call, beside Envoy alone and LiteLLM's proxy (600 MB, own environment)
+	@$(PYTHON) -m tests.benchmarks.gate
+
 bench-compare: $(BOOTSTRAP) ## Measure a benchmark at another commit and here, turn about (BENCH=reconcile, AGAINST=HEAD~1, TURNS=2)
 	@$(PYTHON) -m deploy.local.platform build
 	@$(PYTHON) -m tests.benchmarks.compare $(or $(BENCH),reconcile) --against $(or $(AGAINST),HEAD~1) --turns $(or $(TURNS),2)
@@ -136,6 +139,9 @@ assets: .venv/.bootstrapped ## Build styles, scripts, fonts and icons
 
 .venv/.bootstrapped: requirements.lock deploy/local/bootstrap.sh
 	@deploy/local/bootstrap.sh python
+
+.venv-litellm/.ready: tests/benchmarks/gate/litellm/requirements.lock | .venv/.bootstrapped
+	@deploy/local/bootstrap.sh litellm
 
 .venv-clickhouse/.ready: deploy/local/doubles/clickhouse/requirements.lock | .venv/.bootstrapped
 	@deploy/local/bootstrap.sh clickhouse

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the project needs into its own folder: `bootstrap.sh python`, `bootstrap.sh assets`; for some tests
-# `bootstrap.sh clickhouse`, and, as root, the machine's Chromium: `bootstrap.sh browser`. The Makefile calls it where
+# `bootstrap.sh clickhouse`, for a bench `bootstrap.sh litellm`, and, as root, the machine's Chromium:
+# `bootstrap.sh browser`. The Makefile calls it where
 # needed. It must work on a machine that has Python 3.11 or newer, make and git, and no more.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -87,10 +88,20 @@ install_clickhouse() {
   touch .venv-clickhouse/.ready
 }
 
+# What `make bench-gate` is measured beside; nobody else needs it.
+install_litellm() {
+  say "Making .venv-litellm: LiteLLM's proxy, about 600 MB on disk"
+  .venv/bin/python -m venv --clear .venv-litellm
+  .venv/bin/uv pip sync --quiet --python .venv-litellm/bin/python --require-hashes \
+    tests/benchmarks/gate/litellm/requirements.lock
+  touch .venv-litellm/.ready
+}
+
 case "${1:-}" in
   python) install_python ;;
   clickhouse) install_clickhouse ;;
+  litellm) install_litellm ;;
   assets) build_assets ;;
   browser) install_browser ;;
-  *) echo "usage: $0 python|assets|browser|clickhouse" >&2; exit 2 ;;
+  *) echo "usage: $0 python|assets|browser|clickhouse|litellm" >&2; exit 2 ;;
 esac
