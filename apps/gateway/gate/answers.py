@@ -291,7 +291,8 @@ def choices_of(document: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, Any
     found = document.get("choices")
     for position, choice in enumerate(found if isinstance(found, list) else ()):
         if isinstance(choice, dict):
-            yield _count(choice.get("index")) or (0 if "index" in choice else position), choice
+            index = _count(choice.get("index"))
+            yield position if index is None else index, choice
 
 
 def _texts(choice: Mapping[str, Any]) -> Iterator[str]:

@@ -237,8 +237,9 @@ class TestAStreamThatTellsNothing:
     def test_has_more_where_a_piece_brings_many(self):
         assert stream(says("x" * 50), ending=Ending.LEFT).output_tokens == 10
         assert stream(says("x" * 51), ending=Ending.LEFT, max_tokens=None).output_tokens == 11
-        # bytes, not characters
+        # bytes, not characters; half of a pair is a byte
         assert stream(says("é" * 10), ending=Ending.LEFT).output_tokens == 4
+        assert stream(says("\ud800" * 10), ending=Ending.LEFT).output_tokens == 2
 
     def test_has_no_more_than_was_asked_for(self):
         assert stream(says("x" * 500), max_tokens=7).output_tokens == 7
@@ -276,8 +277,10 @@ class TestAStreamThatTellsNothing:
         assert (used.basis, used.output_tokens) == (Basis.ESTIMATED, 0)
 
     def test_tells_choices_without_a_number_apart_by_their_place(self):
-        document = {"choices": [{"text": "a"}, {"text": "b"}]}
-        assert stream(document, says("c", "x"), ending=Ending.LEFT).output_tokens == 3
+        document = {"choices": [{"text": "abcdef"}, {"index": "x", "text": "abcdef"}]}
+        assert stream(document, says("ghij", 1), ending=Ending.LEFT).output_tokens == 4
+        assert stream(document, says("ghij", 0), ending=Ending.LEFT).output_tokens == 4
+        assert stream(document, says("ghij", 2), ending=Ending.LEFT).output_tokens == 5
 
     @given(st.lists(st.text(min_size=1, max_size=12), max_size=8))
     def test_lies_between_its_pieces_and_its_bytes(self, words):
