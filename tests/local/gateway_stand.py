@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,7 @@ from tests.local.gateway_doubles import Engine, Identity, Ingest, served
 from tests.local.gateway_objects import OPENAI, pod, policy, route, version
 
 ROOT = Path(__file__).parents[2]
+GATE = ("tests.local.gate_double",)  # the module, and what it is told beside its address
 Json = dict[str, Any]
 
 
@@ -168,8 +169,8 @@ def _bearer(token: str) -> dict[str, str]:
 
 
 @contextmanager
-def stand(folder: Path, programs: Path) -> Iterator[Stand]:
-    """Run a whole gateway in the folder."""
+def stand(folder: Path, programs: Path, gate: Sequence[str] = GATE) -> Iterator[Stand]:
+    """Run a whole gateway in the folder. gate: as GATE."""
     identity, ingest = Identity(), Ingest()
     engines = {name: Engine(name) for name in ("extract-v1", "extract-v2", "other-v1")}
     wiring = Wiring(
@@ -202,7 +203,7 @@ def stand(folder: Path, programs: Path) -> Iterator[Stand]:
         running.put(
             "pods", [obj for name, (_, port) in running.engines.items() for obj in pod(name, port)]
         )
-        running.starts.update(_starts(running, folder, programs))
+        running.starts.update(_starts(running, folder, programs, gate))
         try:
             for name in running.starts:
                 running.start(name)
@@ -216,7 +217,7 @@ def stand(folder: Path, programs: Path) -> Iterator[Stand]:
 
 
 def _starts(
-    running: Stand, folder: Path, programs: Path
+    running: Stand, folder: Path, programs: Path, gate: Sequence[str]
 ) -> dict[str, Callable[[], subprocess.Popen[bytes]]]:
     """Return how each process is started, in order."""
     wiring, valkey, http, debug = running.wiring, free_port(), free_port(), free_port()
@@ -264,10 +265,11 @@ def _starts(
         eventually(lambda: not is_free(valkey), 20)
         return process
 
-    gate = [sys.executable, "-m", "tests.local.gate_double", f"127.0.0.1:{wiring.gate_port}"]
+    module, *more = gate
+    gate_command = [sys.executable, "-m", module, f"127.0.0.1:{wiring.gate_port}", *more]
     return {
         "valkey": start_valkey,
-        "gate": lambda: popen("gate", gate),
+        "gate": lambda: popen("gate", gate_command),
         "gateway-control": lambda: popen("gateway-control", control),
         "ratelimit": lambda: popen("ratelimit", [str(programs / "ratelimit")], env),
         "envoy": lambda: popen("envoy", parts.envoy_command(wiring)),

@@ -4,7 +4,15 @@ import json
 
 import pytest
 
-from deploy.local.gateway.bodies import CHAT, COMPLETIONS, EMBEDDINGS, FIELDS, BadCall, read
+from deploy.local.gateway.bodies import (
+    CHAT,
+    COMPLETIONS,
+    EMBEDDINGS,
+    FIELDS,
+    BadCall,
+    read,
+    with_usage,
+)
 
 GOOD = {
     CHAT: {
@@ -66,3 +74,20 @@ class TestRead:
     def test_leaves_what_it_does_not_know_to_the_engine(self):
         assert read(CHAT, body(CHAT, top_k="five"))["top_k"] == "five"
         assert read(EMBEDDINGS, body(EMBEDDINGS, stream="true"))["stream"] == "true"
+
+
+class TestWithUsage:
+    @pytest.mark.parametrize(
+        ("given", "asked"),
+        [
+            (b'{"a":1}', b'{"a":1,"stream_options":{"include_usage":true}}'),
+            (b'{"stream_options":null,"a":"\\ud800"}',
+             b'{"stream_options":{"include_usage":true},"a":"\\ud800"}'),
+            (b'{"stream_options":{"include_usage":false,"x":[{"y":1,"y":2}]}}',
+             b'{"stream_options":{"x":[{"y":1,"y":2}],"include_usage":true}}'),
+            (b'{"a":1,"a":2}', b'{"a":1,"a":2,"stream_options":{"include_usage":true}}'),
+        ],
+    )  # fmt: skip
+    def test_changes_nothing_else(self, given, asked):
+        """A key that stands twice stays so: whoever reads it next must see that."""
+        assert with_usage(given) == asked

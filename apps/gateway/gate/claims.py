@@ -13,7 +13,7 @@ from apps.common.token_claims import COST_CENTER, LONGEST_COST_CENTER, TEAM
 from apps.gateway.gate import refusals
 from apps.gateway.gate.calls import Caller
 
-_LONGEST_SUBJECT = 255  # as usage events keep it
+_LONGEST = 255  # characters: of a subject, as usage events keep it
 
 
 def caller_of(claims: Mapping[str, Any]) -> Caller:
@@ -21,14 +21,14 @@ def caller_of(claims: Mapping[str, Any]) -> Caller:
     center.
     """
     return Caller(
-        subject=_text(claims, "sub", r"\S(.*\S)?", _LONGEST_SUBJECT),
-        team=_text(claims, "team", TEAM, 63),
+        subject=_text(claims, "sub", r"\S(.*\S)?"),
+        team=_text(claims, "team", TEAM),
         cost_center=_text(claims, "cost_center", COST_CENTER, LONGEST_COST_CENTER),
         expires_at=_end(claims),
     )
 
 
-def _text(claims: Mapping[str, Any], name: str, pattern: str, longest: int) -> str:
+def _text(claims: Mapping[str, Any], name: str, pattern: str, longest: int = _LONGEST) -> str:
     value = claims.get(name)
     if isinstance(value, str) and len(value) <= longest and re.fullmatch(pattern, value):
         return value

@@ -39,7 +39,8 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Asked:
-    """A call as it came. headers: by their names in small letters; claims: the payload of the
+    """A call as it came. headers: by their names in small letters, with Envoy's own
+    (":method"); claims: the payload of the
     verified token; id: the gateway's own request id.
     """
 
@@ -52,14 +53,16 @@ class Asked:
 
 
 def read(asked: Asked, bounds_of: Callable[[str, str], Bounds]) -> Call:
-    """Return the call. bounds_of: what a team may ask of a model. Raises Refusal 400, 401, 404 or
-    413; nothing in it repeats what was sent.
+    """Return the call. bounds_of: what a team may ask of a model. Raises Refusal 400, 401, 404, 405
+    or 413; nothing in it repeats what was sent.
     """
     caller = caller_of(asked.claims)
     path = asked.path.partition("?")[0]
     operation = OPERATIONS.get(path)
     if operation is None:
         raise refusals.path_not_found(OPERATIONS)
+    if asked.headers.get(":method", "POST") != "POST":
+        raise refusals.method_not_allowed()
     documents.check_headers(asked.headers)
     body = documents.read(asked.body, most_bytes=MOST_BYTES)
     model = _model(body, asked.headers.get(MODEL_HEADER))

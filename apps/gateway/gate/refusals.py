@@ -14,9 +14,9 @@ NEVER_AGAIN = {"x-should-retry": "false"}  # what OpenAI's clients obey before t
 CODES = frozenset((
     "answer_unreadable", "answer_unrecorded", "body_too_large", "budget_exceeded",
     "content_encoding", "content_filter", "content_type", "field_invalid", "gate_unavailable",
-    "insufficient_quota", "invalid_json", "json_ambiguous", "no_grant", "not_inspectable",
-    "not_taken", "not_unicode", "path_not_found", "request_invalid", "token_endless",
-    "token_incomplete", "too_many_calls", "too_many_parts",
+    "insufficient_quota", "invalid_json", "json_ambiguous", "method_not_allowed", "no_grant",
+    "not_inspectable", "not_taken", "not_unicode", "path_not_found", "request_invalid",
+    "token_endless", "token_incomplete", "too_many_calls", "too_many_parts",
 ))  # fmt: skip
 DETAILS = "qm_"  # how the gate's answers are told from Envoy's own in its access log
 
@@ -104,6 +104,13 @@ def path_not_found(served: Collection[str]) -> Refusal:
     """Return the refusal of a call to a path that nobody counts. served: the paths there are."""
     message = f"The gateway serves no such path. It serves {', '.join(served)}."
     return Refusal(404, "invalid_request_error", "path_not_found", message, NEVER_AGAIN)
+
+
+def method_not_allowed() -> Refusal:
+    """Return the refusal of anything but a POST."""
+    headers = {"Allow": "POST", **NEVER_AGAIN}
+    message = "Calls to a model are sent by POST."
+    return Refusal(405, "invalid_request_error", "method_not_allowed", message, headers)
 
 
 def token_endless() -> Refusal:

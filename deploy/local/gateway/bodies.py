@@ -152,6 +152,33 @@ def read(path: str, raw: bytes) -> dict[str, Any]:
     return body
 
 
+def with_usage(raw: bytes) -> bytes:
+    """Return the body of a streamed chat that asks for its usage. As Envoy AI Gateway does it, in
+    the text: what else stands there stays, and a key that stands there twice too.
+    """
+    body = json.loads(raw, object_pairs_hook=_Pairs)
+    options = body.get("stream_options") or _Pairs([])
+    others = [(key, value) for key, value in options.items() if key != "include_usage"]
+    asked = _Pairs([*others, ("include_usage", True)])
+    if "stream_options" in body:
+        found = [(key, asked if key == "stream_options" else value) for key, value in body.items()]
+    else:
+        found = [*body.items(), ("stream_options", asked)]
+    return json.dumps(_Pairs(found), separators=(",", ":")).encode()  # in ASCII: see processor
+
+
+class _Pairs(dict[str, Any]):
+    """An object with all its keys, in their order, also those that stand there twice."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self._pairs = pairs
+
+    def items(self) -> Any:
+        """Return all of them: what is written as JSON."""
+        return self._pairs
+
+
 def _object(raw: bytes) -> dict[str, Any]:
     try:
         body = json.loads(raw)

@@ -128,8 +128,9 @@ class ListenerCall:
         options = body.get("stream_options") or {}
         asks = self.path == bodies.CHAT and body.get("stream")
         if asks and not options.get("include_usage"):
-            body = {**body, "stream_options": {**options, "include_usage": True}}
-            _set_body(common, body)
+            raw = bodies.with_usage(request.request_body.body)
+            _set_raw_body(common, raw)
+            body = json.loads(raw)
         self.owner.bodies[self.key] = body
         return pb.ProcessingResponse(request_body=pb.BodyResponse(response=common))
 
@@ -326,7 +327,10 @@ def _set_headers(common: Any, headers: Iterable[tuple[str, str]]) -> None:
 
 def _set_body(common: Any, body: dict[str, Any]) -> None:
     # in ASCII: half a surrogate pair has no UTF-8
-    raw = json.dumps(body, separators=(",", ":")).encode()
+    _set_raw_body(common, json.dumps(body, separators=(",", ":")).encode())
+
+
+def _set_raw_body(common: Any, raw: bytes) -> None:
     common.body_mutation.body = raw
     _set_headers(common, [("content-length", str(len(raw)))])
 

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps.gateway.gate import documents
 from apps.gateway.gate.calls import Call, Caller, Text
+from apps.gateway.gate.documents import MOST_MARKS, MOST_OBJECTS
 from apps.gateway.gate.reading import MOST_BYTES, MOST_TOKENS, Asked, Bounds, read
 from apps.gateway.gate.refusals import Refusal
 from tests.gateway.gate.odd import (
@@ -88,6 +90,13 @@ class TestOddRequests:
         assert (found.status, found.code) == (404, "path_not_found")
         assert CHAT in found.message and RERANK in found.message
 
+    @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "OPTIONS", "post"])
+    def test_of_other_methods_are_refused(self, method):
+        found = refused(body(), headers={**JSON, ":method": method})
+        assert (found.status, found.code) == (405, "method_not_allowed")
+        assert found.headers["Allow"] == "POST"
+        assert call(body(), headers={**JSON, ":method": "POST"}).model == "summary"
+
     @pytest.mark.parametrize(
         ("headers", "code"),
         [
@@ -109,6 +118,8 @@ class TestOddRequests:
         [
             {"content-type": "Application/JSON; Charset=UTF-8"},
             {"content-type": 'application/json;charset="utf-8"', "content-encoding": "Identity"},
+            {"content-type": "application/json; charset=utf8"},
+            {"content-type": "application/json ; charset=us-ascii"},
             {**JSON, "content-encoding": ""},
         ],
     )
@@ -395,6 +406,28 @@ class TestTexts:
         text = '1,2,[{"' * 60_000 + "\U0001f600"
         found = call(json.dumps(body(messages=[{"role": "user", "content": text}])).encode())
         assert found.texts[0].text == text
+
+    @pytest.mark.parametrize("most", ["commas", "objects"])
+    def test_of_so_many_parts_at_most_are_read(self, most):
+        """Exactly as many as may be, and one more."""
+        if most == "objects":
+
+            def many(count: int) -> bytes:
+                more = b"{}," * (count - 3) + b"{}"
+                return b'{"model": "m", "messages": [{"role": "user"}], "x": [' + more + b"]}"
+
+            limit = MOST_OBJECTS
+        else:
+
+            def many(count: int) -> bytes:
+                head = b'{"model": "m", "messages": [{"role": "user"}], "stop_token_ids": ['
+                return head + b"1," * (count - 6) + b"1]}"
+
+            limit = MOST_MARKS
+        documents.read(many(limit), most_bytes=MOST_BYTES)
+        with pytest.raises(Refusal) as found:
+            documents.read(many(limit + 1), most_bytes=MOST_BYTES)
+        assert found.value.code == "too_many_parts"
 
     def test_no_place_repeats_a_key(self):
         found = call(body(metadata={CANARY: {CANARY: CANARY}}, **{CANARY: [CANARY]}))
