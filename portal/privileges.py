@@ -322,6 +322,8 @@ PRIVILEGES: dict[str, May] = {
     "metering.SealedHour": FACT,
     "metering.Performance": May(insert=True, update=AllBut(("version",))),
     "metering.LateUsage": FACT,
+    "metering.LostCall": May(insert=True, delete=True),
+    "metering.CountDifference": FACT,
     "metering.Backfill": May(insert=True, update=("stored_until", "finished_at")),
     "metering.UsageImport": FACT,
     "metering.LogPosition": May(insert=True, update=("inode", "offset", "updated_at")),

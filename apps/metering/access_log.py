@@ -13,7 +13,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from apps.metering.models import Doubt, Operation, Outcome, Unmetered
+from apps.metering.gate.counts import GateCount, Judged, Tokens, basis_of, judged
+from apps.metering.models import (
+    BROKE_OFF,
+    Completeness,
+    Doubt,
+    Operation,
+    Outcome,
+    Unmetered,
+)
 
 _PREDICTOR = re.compile(r"^([a-z0-9-]+-v[0-9]+)-predictor\.")
 _CLUSTER = re.compile(r"(?:^|/)([a-z0-9-]+-v[0-9]+)$")
@@ -59,8 +67,14 @@ KEYS = {
     "gen_ai.usage.cached_input_tokens": _NUMBER,
     "gen_ai.usage.output_tokens": _NUMBER,
     "gen_ai.latency.ttft_ms": _NUMBER,
+    "gate.basis": _NAME,
+    "gate.usage.input_tokens": _NUMBER,
+    "gate.usage.cached_input_tokens": _NUMBER,
+    "gate.usage.output_tokens": _NUMBER,
+    "gate.usage.completeness": _NAME,
 }
 _LONGEST_KEPT = 255  # characters of a value
+NOT_STORED = ("gate_tokens",)  # of a record
 COUNTED = (
     "outcome", "team", "cost_center", "model", "version", "operation", "input_tokens",
     "cached_input_tokens", "output_tokens",
@@ -102,6 +116,11 @@ class UsageRecord:
     duration_ms: int | None
     ttft_ms: float | None
     unmetered_because: str = ""
+    basis: str = ""
+    estimated_input_tokens: int | None = None
+    estimated_output_tokens: int | None = None
+    # of the gate's figures of the same whole answer, where they are others; not stored with it
+    gate_tokens: Tokens | None = None
 
     @property
     def counts(self) -> Counts:
@@ -164,14 +183,15 @@ def read_record(values: Mapping[str, object]) -> UsageRecord | None:
     model = _text(values, "gen_ai.request.model", 40)
     if not model and code < 400:
         return None
-    operation, tokens = _operation(values), _tokens(values)
-    why = _why(values)
+    operation, why = _operation(values), _why(values)
+    found = _judged(values, code, operation)
     # an answer to a rerank tells no tokens, and needs none
-    metered = tokens is not None or _is_answered_rerank(operation, code, why)
-    outcome = _outcome(code, metered)
-    if operation == Operation.RERANK:
-        tokens = None
-    input_tokens, cached, output_tokens = tokens or (None, None, None)
+    metered = found.tokens.is_whole and not found.is_estimate
+    outcome = _outcome(code, metered or _is_answered_rerank(operation, code, why))
+    tokens = found.columns
+    # the gateway says 0 where nobody told, and no embedding is told to be cached
+    if operation == Operation.EMBEDDING:
+        tokens["cached_input_tokens"] = None
     return UsageRecord(
         event_id=_uuid(values),
         occurred_at=_time(values),
@@ -185,14 +205,55 @@ def read_record(values: Mapping[str, object]) -> UsageRecord | None:
         route=_text(values, "route_name", 255),
         response_code=code,
         response_flags=_text(values, "response_flags", 64),
-        input_tokens=input_tokens,
-        # the gateway says 0 where nobody told, and no embedding is told to be cached
-        cached_input_tokens=None if operation == Operation.EMBEDDING else cached,
-        output_tokens=output_tokens,
+        **tokens,
         duration_ms=_count(values, "duration", 2**31 - 1),
         ttft_ms=_number(values, "gen_ai.latency.ttft_ms"),
-        unmetered_because=why if outcome == Outcome.UNMETERED else "",
+        unmetered_because=_reason(values, outcome, why),
+        basis=found.basis,
+        gate_tokens=found.other,
     )
+
+
+def _judged(values: Mapping[str, object], code: int, operation: str) -> Judged:
+    """Return what counts of a call. A rerank is counted as a request, whatever it read; and only an
+    answer of success was generated, so only of one does the gate's word count.
+    """
+    if operation == Operation.RERANK:
+        return judged(None, None)
+    return judged(_tokens(values), _gate(values) if code < 300 else None)
+
+
+def _gate(values: Mapping[str, object]) -> GateCount | None:
+    """Return what the gate counted; None where no gate told."""
+    basis = basis_of(_raw(values, "gate.basis"))
+    if basis is None:
+        return None
+    completeness = _text(values, "gate.usage.completeness", 12)
+    told = [_count(values, f"gate.usage.{kind}_tokens") for kind in _KINDS]
+    return GateCount(basis, completeness, Tokens(*told))
+
+
+def _reason(values: Mapping[str, object], outcome: str, why: str) -> str:
+    """Return why an answer did not tell its usage, or not to its end; "" where it did.
+
+    What the gate ended itself it alone can tell; of what else went wrong Envoy knows more: to the
+    gate, an engine that breaks off can look like a client that leaves.
+    """
+    gate = _gate(values)
+    cut = gate.completeness if gate else ""
+    if outcome == Outcome.METERED and cut in ("", Completeness.COMPLETE):
+        return ""
+    if outcome not in (Outcome.METERED, Outcome.UNMETERED):
+        return ""
+    if cut == Completeness.ENDED_EARLY and (outcome == Outcome.METERED or why == Unmetered.UNKNOWN):
+        return Unmetered.ENDED_EARLY
+    if why in (*BROKE_OFF, Unmetered.CLIENT_LEFT):
+        return why
+    by_gate = {
+        Completeness.ABORTED: Unmetered.CLIENT_LEFT,
+        Completeness.FAILED: Unmetered.ENGINE_BROKE_OFF,
+    }
+    return by_gate.get(Completeness(cut), why) if cut in by_gate else why
 
 
 def _operation(values: Mapping[str, object]) -> str:
@@ -201,17 +262,15 @@ def _operation(values: Mapping[str, object]) -> str:
     return OPERATIONS.get(path, Operation.OTHER) if path else ""
 
 
-def _tokens(values: Mapping[str, object]) -> tuple[int, int | None, int] | None:
-    """Return the input, cached and output tokens; None where input or output is not told. Envoy AI
+_KINDS = ("input", "cached_input", "output")
+
+
+def _tokens(values: Mapping[str, object]) -> Tokens | None:
+    """Return the tokens that the answer told; None where input or output is not told. Envoy AI
     Gateway writes 0 for whatever an answer does not tell, and no call reads nothing.
     """
-    read, cached, written = (
-        _count(values, f"gen_ai.usage.{kind}_tokens")
-        for kind in ("input", "cached_input", "output")
-    )
-    if read is None or written is None or not (read or written):
-        return None
-    return read, cached, written
+    found = Tokens(*(_count(values, f"gen_ai.usage.{kind}_tokens") for kind in _KINDS))
+    return found if found.is_whole and (found.input or found.output) else None
 
 
 def _is_answered_rerank(operation: str, code: int, why: str) -> bool:

@@ -26,6 +26,7 @@ from apps.manifests.names import MODELS
 from apps.metering import days, sealing, store
 from apps.metering.access_log import Entry, UsageRecord
 from apps.metering.estimates import with_estimates
+from apps.metering.gate import actions as gate
 from apps.metering.models import (
     DirtyHour,
     Doubt,
@@ -121,14 +122,25 @@ def store_entries(
     for entry in judged:
         if entry.record and not entry.doubt:
             records.setdefault(entry.record.event_id, entry.record)
+    fresh = store_records(records, via=via, received_at=received_at, now=now)
+    judged = _with_other_counts(judged, records, fresh, now)
+    return len(fresh), [entry for entry in judged if entry.doubt]
+
+
+def store_records(
+    records: Mapping[UUID, UsageRecord], *, via: str, received_at: datetime, now: datetime
+) -> set[UUID]:
+    """Store the calls that are new, of days there is room for, and mark their hours, in the
+    caller's transaction; return the ids of the new ones. records: event id → call.
+    """
     fresh = store.insert(records.values(), via=via, now=received_at) if records else set()
     if fresh:
         hours = Counter(hour_of(records[event_id].occurred_at) for event_id in fresh)
         mark_hours(set(hours), now)
         sealing.note_late(hours, now=now)
+        gate.note_others((records[event_id] for event_id in fresh), now=now)
         enqueue_on_commit("metering.roll_up_dirty_hours")
-    judged = _with_other_counts(judged, records, fresh)
-    return len(fresh), [entry for entry in judged if entry.doubt]
+    return fresh
 
 
 def _known(entries: Sequence[Entry], now: datetime) -> Known:
@@ -184,15 +196,24 @@ def _with_archived(entries: list[Entry]) -> list[Entry]:
 
 
 def _with_other_counts(
-    entries: Sequence[Entry], records: Mapping[UUID, UsageRecord], fresh: Set[UUID]
+    entries: Sequence[Entry],
+    records: Mapping[UUID, UsageRecord],
+    fresh: Set[UUID],
+    now: datetime,
 ) -> list[Entry]:
     """Doubt the entries whose id belongs to a call of their day with other counts, or, in this
-    batch, of another day; that call stays as it is.
+    batch, of another day; that call stays as it is. So does one that was counted by the gate's
+    figures before its own line came, which is in no doubt.
     """
     old = store.counts_of(one for one in records.values() if one.event_id not in fresh)
+    unlike = [records[key] for key, counts in old.items() if records[key].counts != counts]
+    by_gate = store.counted_by_gate(unlike) if unlike else {}
+    gate.note_late(unlike, by_gate, now=now)
 
     def is_other(record: UsageRecord) -> bool:
         first = records[record.event_id]
+        if record.event_id in by_gate:
+            return False
         if record.event_id in old:
             return record.counts != old[record.event_id]
         same_day = day_of(record.occurred_at) == day_of(first.occurred_at)

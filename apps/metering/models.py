@@ -17,9 +17,12 @@ from apps.common.persons import opaque_id
 
 # Django finds an app's models through this module only
 from apps.metering.backfill import models as backfill_models  # noqa: F401
+from apps.metering.gate import models as gate_models  # noqa: F401
+from apps.metering.gate.counts import Basis
 from apps.metering.performance import models as performance_models  # noqa: F401
 
-VIA = (("OTLP", "OTLP"), ("FILE", "File"))
+# GATE: no line of the access log came; see gate/reconcile.py
+VIA = (("OTLP", "OTLP"), ("FILE", "File"), ("GATE", "Gate"))
 
 
 class Outcome(models.TextChoices):
@@ -60,18 +63,23 @@ FAILURES = {
 
 
 class Unmetered(models.TextChoices):
-    """Why nobody knows what a call used, as far as the access log tells it."""
+    """Why an answer did not tell what its call used, or not to its end, as far as the access log
+    and the gate tell it.
+    """
 
     CLIENT_LEFT = "CLIENT_LEFT", "Its client left before the answer ended"
     ENGINE_BROKE_OFF = "ENGINE_BROKE_OFF", "The engine broke off its answer"
     GATEWAY_FAILED = "GATEWAY_FAILED", "A part of the gateway failed during the answer"
     TOOK_TOO_LONG = "TOOK_TOO_LONG", "The gateway ended it: it took too long"
+    ENDED_EARLY = "ENDED_EARLY", "It ended early, by the gate or without its usage"
     NO_USAGE_TOLD = "NO_USAGE_TOLD", "The whole answer came, but it told no usage"
     UNKNOWN = "UNKNOWN", "It is not known why"
 
 
 class Completeness(models.TextChoices):
-    """How much of a call is known. What is not complete used more than anybody counted."""
+    """How much of a call is known. What is not complete used more than anybody counted, but where
+    the gate did: then it was charged up to where it was cut.
+    """
 
     COMPLETE = "COMPLETE", "Complete"
     ABORTED = "ABORTED", "Aborted"  # its client left before the answer ended
@@ -81,21 +89,26 @@ class Completeness(models.TextChoices):
     FAILED = "FAILED", "Failed"  # the engine, the gateway or a time limit broke it off
 
 
+BROKE_OFF = (Unmetered.ENGINE_BROKE_OFF, Unmetered.GATEWAY_FAILED, Unmetered.TOOK_TOO_LONG)
+
+
 def _completeness() -> Case:
     """Return how much of a call is known, from its outcome and the reason why it has no usage. A
     refusal is complete: nothing was generated.
     """
-    broke_off = (Unmetered.ENGINE_BROKE_OFF, Unmetered.GATEWAY_FAILED, Unmetered.TOOK_TOO_LONG)
     return Case(
         When(
-            Q(outcome=Outcome.FAILED) | Q(unmetered_because__in=broke_off),
+            Q(outcome=Outcome.FAILED) | Q(unmetered_because__in=BROKE_OFF),
             then=Value(Completeness.FAILED.value),
         ),
         When(
             unmetered_because=Unmetered.CLIENT_LEFT.value,
             then=Value(Completeness.ABORTED.value),
         ),
-        When(outcome=Outcome.UNMETERED.value, then=Value(Completeness.ENDED_EARLY.value)),
+        When(
+            Q(outcome=Outcome.UNMETERED.value) | Q(unmetered_because=Unmetered.ENDED_EARLY.value),
+            then=Value(Completeness.ENDED_EARLY.value),
+        ),
         default=Value(Completeness.COMPLETE.value),
     )
 
@@ -142,9 +155,14 @@ class UsageEvent(models.Model):
     input_tokens = models.BigIntegerField(null=True, blank=True)
     cached_input_tokens = models.BigIntegerField(null=True, blank=True)
     output_tokens = models.BigIntegerField(null=True, blank=True)
+    # what the gate made of what passed, of a call whose usage nobody told; in no other figure
+    estimated_input_tokens = models.BigIntegerField(null=True, blank=True)
+    estimated_output_tokens = models.BigIntegerField(null=True, blank=True)
     duration_ms = models.PositiveIntegerField(null=True, blank=True)
     ttft_ms = models.FloatField(null=True, blank=True)
-    # empty for every other outcome, and for calls that were stored before there were reasons
+    basis = models.CharField(max_length=10, choices=Basis.choices, blank=True, default="")
+    # empty for every other outcome but a metered call that the gate counted up to where it was cut,
+    # and for calls that were stored before there were reasons
     unmetered_because = models.CharField(
         max_length=16, choices=Unmetered.choices, blank=True, default=""
     )
@@ -168,8 +186,19 @@ class UsageEvent(models.Model):
                 name="usage_event_metered_has_tokens",
             ),
             models.CheckConstraint(
-                condition=Q(outcome="UNMETERED") | Q(unmetered_because=""),
-                name="usage_event_reason_only_if_unmetered",
+                condition=Q(outcome="UNMETERED")
+                | Q(unmetered_because="")
+                | Q(outcome="METERED", basis__in=("USAGE", "COUNTED")),
+                name="usage_event_reason_only_if_not_whole",
+            ),
+            models.CheckConstraint(
+                condition=Q(basis="ESTIMATED")
+                | Q(estimated_input_tokens__isnull=True, estimated_output_tokens__isnull=True),
+                name="usage_event_estimated_where_it_says_so",
+            ),
+            models.CheckConstraint(
+                condition=~Q(outcome="METERED", basis="ESTIMATED"),
+                name="usage_event_estimate_is_not_metered",
             ),
         )
 
@@ -183,12 +212,14 @@ class UsageEvent(models.Model):
 
     @property
     def why(self) -> str:
-        """Return in words why a call has no usage: why it was refused, failed, or is unmetered."""
+        """Return in words why a call has no usage, or not all of it: why it was refused, failed, is
+        unmetered, or was counted only up to where it was cut.
+        """
         if self.outcome == Outcome.REFUSED:
             return REFUSALS.get(self.response_code, "")
         if self.outcome == Outcome.FAILED:
             return FAILURES.get(self.response_code, "")
-        return self.why_unmetered
+        return self.why_unmetered or self.why_cut
 
     @property
     def why_unmetered(self) -> str:
@@ -196,6 +227,13 @@ class UsageEvent(models.Model):
         if self.outcome != Outcome.UNMETERED:
             return ""
         return str(Unmetered(self.unmetered_because or Unmetered.UNKNOWN).label)
+
+    @property
+    def why_cut(self) -> str:
+        """Return in words why a metered call was counted only up to where it was cut."""
+        if self.outcome != Outcome.METERED or not self.unmetered_because:
+            return ""
+        return str(Unmetered(self.unmetered_because).label)
 
 
 class CallKey(models.Model):
@@ -372,9 +410,12 @@ class HourlyUsage(models.Model):
     # of the unmetered calls: the others were broken off by the engine, the gateway or a time limit
     aborted_calls = models.PositiveIntegerField(default=0)
     ended_early_calls = models.PositiveIntegerField(default=0)
+    # of the metered calls: cut off, and counted by the gate up to there
+    counted_calls = models.PositiveIntegerField(default=0)
     # of the metered calls: no engine told how much of their input was cached
     cached_unknown_calls = models.PositiveIntegerField(default=0)
-    # of the unmetered calls, those whose usage the engine's own counters tell: see estimates.py
+    # of the unmetered calls, those whose usage the gate or the engine's own counters tell: see
+    # estimates.py
     estimated_calls = models.PositiveIntegerField(default=0)
     estimated_input_tokens = models.BigIntegerField(default=0)
     estimated_cached_input_tokens = models.BigIntegerField(default=0)  # of the input tokens

@@ -24,7 +24,8 @@ from apps.metering.access_log import UsageRecord, read_entry
 from apps.metering.actions import hours_of_engines
 from apps.metering.archive import parquet
 from apps.metering.archive.actions import NotWhole
-from apps.metering.estimates import with_estimates
+from apps.metering.estimates import OF_THE_GATE, with_estimates
+from apps.metering.gate.counts import Basis
 from apps.metering.models import ArchivedDay, HourlyUsage, Operation, Outcome, QuarantinedRecord
 from apps.metering.queries import HourOfWork, of_hours
 from apps.metering.store import DIMENSIONS, TOKENS
@@ -37,6 +38,7 @@ COUNTED = (
     "rerank_requests",
     "embedding_input_tokens",
     *TOKENS,
+    *OF_THE_GATE,
 )
 Key = tuple[Any, ...]
 Sums = dict[Key, list[int]]
@@ -133,7 +135,11 @@ def _of_archive(row: ArchivedDay, archive: RegistryStore) -> Iterator[pyarrow.Re
     yield from parquet.batches(body, _COLUMNS, days.DEFAULTS)
 
 
-_COLUMNS = ("event_id", "occurred_at", "received_at", "outcome", "operation", *DIMENSIONS, *TOKENS)
+_ESTIMATES = ("estimated_input_tokens", "estimated_output_tokens")
+_COLUMNS = (
+    "event_id", "occurred_at", "received_at", "outcome", "operation", *DIMENSIONS, *TOKENS, "basis",
+    *_ESTIMATES,
+)  # fmt: skip
 
 
 def _add(found: Sums, batch: pyarrow.RecordBatch) -> None:
@@ -156,11 +162,24 @@ def _add(found: Sums, batch: pyarrow.RecordBatch) -> None:
     columns["unmetered_calls"] = is_unmetered.cast(pyarrow.int64())
     columns["rerank_requests"] = pc.and_(is_metered, is_rerank).cast(pyarrow.int64())
     columns["embedding_input_tokens"] = pc.if_else(is_embedding, batch["input_tokens"], 0)
+    columns |= _of_the_gate(batch, is_unmetered)
     table = pyarrow.table(columns).group_by(list(KEY))
     sums = table.aggregate([(name, "sum") for name in COUNTED])
     names = [*KEY, *(f"{name}_sum" for name in COUNTED)]
     for row in zip(*(sums[name].to_pylist() for name in names), strict=True):
         _add_row(found, row[: len(KEY)], [count or 0 for count in row[len(KEY) :]])
+
+
+def _of_the_gate(batch: pyarrow.RecordBatch, is_unmetered: Any) -> dict[str, Any]:
+    """Return what the gate estimated of each call, as store.hour_sums adds it up."""
+    read, written = (batch[name] for name in _ESTIMATES)
+    both = pc.and_(pc.is_valid(read), pc.is_valid(written))
+    is_told = pc.and_(pc.equal(batch["basis"], Basis.ESTIMATED.value), pc.and_(is_unmetered, both))
+    return {
+        "gate_calls": is_told.cast(pyarrow.int64()),
+        "gate_input_tokens": pc.if_else(is_told, read, 0),
+        "gate_output_tokens": pc.if_else(is_told, written, 0),
+    }
 
 
 def _of_records(records: Sequence[UsageRecord]) -> Sums:

@@ -32,6 +32,7 @@ from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.common.periods import HOUR, ZONE, day_of
 from apps.metering import days
 from apps.metering.access_log import COUNTED, Counts, UsageRecord
+from apps.metering.gate.counts import Basis, Tokens
 from apps.metering.models import (
     FAILURES,
     REFUSALS,
@@ -128,6 +129,18 @@ def counts_of(records: Iterable[UsageRecord]) -> dict[UUID, Counts]:
     return found
 
 
+def counted_by_gate(records: Iterable[UsageRecord]) -> dict[UUID, Tokens]:
+    """Return event id → the figures that count, of those calls of the records' days that the gate
+    told of and no line of the access log had when they were stored. One query a day.
+    """
+    found: dict[UUID, Tokens] = {}
+    for day, group in groupby(sorted(records, key=_when), key=_day):
+        rows = days.calls_of(day).filter(event_id__in=[record.event_id for record in group])
+        for event_id, *tokens in rows.filter(received_via="GATE").values_list("event_id", *TOKENS):
+            found[event_id] = Tokens(*tokens)
+    return found
+
+
 def taken_out(ids: Collection[UUID]) -> set[tuple[UUID, date]]:
     """Return the ids of calls that were taken out, these ids at least, with the day that each was
     taken from. One query, or two where many were taken out.
@@ -218,6 +231,8 @@ def _sums_of(events: QuerySet[UsageEvent]) -> Generator[dict[str, Any]]:
         )
         for kind in (Completeness.ABORTED, Completeness.ENDED_EARLY)
     }
+    calls["counted_calls"] = Count("event_id", filter=Q(basis=Basis.COUNTED))
+    calls |= _of_the_gate()
     never_cached = Q(operation__in=(Operation.EMBEDDING, Operation.RERANK))
     metered = Q(outcome=Outcome.METERED)
     calls["cached_unknown_calls"] = Count(
@@ -234,6 +249,23 @@ def _sums_of(events: QuerySet[UsageEvent]) -> Generator[dict[str, Any]]:
     with closing(rows.order_by("hour", *DIMENSIONS).iterator(chunk_size=ROWS_AT_ONCE)) as found:
         for row in found:
             yield {key.removeprefix("sum_"): value for key, value in row.items()}
+
+
+def _of_the_gate() -> dict[str, Any]:
+    """Return the sums of what the gate estimated, where it could tell both what was read and what
+    was written: with these, a call needs no other estimate.
+    """
+    both = Q(
+        basis=Basis.ESTIMATED,
+        outcome=Outcome.UNMETERED,
+        estimated_input_tokens__isnull=False,
+        estimated_output_tokens__isnull=False,
+    )
+    return {
+        "gate_calls": Count("event_id", filter=both),
+        "gate_input_tokens": Coalesce(Sum("estimated_input_tokens", filter=both), 0),
+        "gate_output_tokens": Coalesce(Sum("estimated_output_tokens", filter=both), 0),
+    }
 
 
 def calls_visible_to(user: User) -> QuerySet[UsageEvent]:

@@ -18,6 +18,7 @@ from apps.common.filters import Filters, SinceDay, UntilDay
 from apps.common.simulated import Simulated
 from apps.common.tables.columns import Column, Empty, Table
 from apps.fleet.simulated import stand_in_versions
+from apps.metering.gate.counts import Basis
 from apps.metering.models import REFUSALS, Completeness, Operation, Outcome, UsageEvent
 
 NONE = "(none)"  # in the address: calls that name no team, no model, no version
@@ -68,6 +69,12 @@ class CallFilters(Filters):
     completeness = django_filters.ChoiceFilter(
         label="Completeness", choices=Completeness.choices, empty_label="Complete or not"
     )
+    basis = django_filters.ChoiceFilter(
+        label="Rests on",
+        choices=[*Basis.choices, (NONE, "No gate told")],
+        empty_label="Any basis",
+        method="of_basis",
+    )
     operation = django_filters.ChoiceFilter(
         label="Kind",
         choices=[*Operation.choices, (NONE, "Not told")],
@@ -86,6 +93,10 @@ class CallFilters(Filters):
     cost_center = Exactly("cost_center", "Cost center")
     model = Exactly("model", "Model")
     version = Exactly("version", "Version")
+
+    def of_basis(self, calls: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        """Return the calls whose figures rest on this, or those of which no gate told."""
+        return calls.filter(basis="" if value == NONE else value)
 
     def of_kind(self, calls: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         """Return the calls of a kind, or those that do not tell theirs."""
@@ -113,6 +124,9 @@ CALLS = Table(
         Column("completeness", "Completeness", _completeness, sort="completeness",
                csv="completeness", csv_head="completeness", optional=True, at_first=False,
                css="nowrap"),
+        Column("basis", "Rests on", lambda call: call.get_basis_display() or None, sort="basis",
+               csv="basis", csv_head="basis", optional=True, at_first=False, css="nowrap",
+               unknown="no gate told"),
         Column("operation", "Kind", lambda call: call.get_operation_display() or None,
                sort="operation", csv="operation", csv_head="operation", optional=True,
                at_first=False, css="nowrap", unknown="not told"),
@@ -132,6 +146,12 @@ CALLS = Table(
                csv_head="cached_input_tokens", optional=True),
         Column("output", "Tokens out", "output_tokens", kind="figure", sort="output_tokens",
                total="output_tokens", csv_head="output_tokens", place="figure"),
+        Column("estimated_input", "Tokens in, estimated", "estimated_input_tokens", kind="figure",
+               sort="estimated_input_tokens", total="estimated_input_tokens",
+               csv_head="estimated_input_tokens", optional=True, at_first=False),
+        Column("estimated_output", "Tokens out, estimated", "estimated_output_tokens",
+               kind="figure", sort="estimated_output_tokens", total="estimated_output_tokens",
+               csv_head="estimated_output_tokens", optional=True, at_first=False),
         Column("first", "First token", "ttft_ms", kind="figure", unit="ms", sort="ttft_ms",
                template="metering/_ms.html", csv_head="ttft_ms", optional=True),
         Column("took", "Took", "duration_ms", kind="figure", unit="ms", sort="duration_ms",

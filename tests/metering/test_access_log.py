@@ -306,6 +306,11 @@ EVERY = {
     "upstream_cluster": "models/extract/extract-v2",
     "upstream_host": "10.231.0.7:8000",
     "gen_ai.latency.ttft_ms": 12.5,
+    "gate.basis": "USAGE",
+    "gate.usage.completeness": "COMPLETE",
+    "gate.usage.input_tokens": 120.0,
+    "gate.usage.cached_input_tokens": 20,
+    "gate.usage.output_tokens": 30,
 }
 
 
@@ -316,7 +321,7 @@ def kept(**changes):
 class TestEntry:
     def test_keeps_every_known_key_as_text_and_no_other(self):
         assert set(EVERY) == set(KEYS)
-        assert kept() == {key: str(value) for key, value in EVERY.items()}
+        assert kept() == {key: str(value).removesuffix(".0") for key, value in EVERY.items()}
         assert kept(prompt="My knee hurts.") == kept()
 
     @pytest.mark.parametrize("nothing", [None, "", "-"])

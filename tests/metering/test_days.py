@@ -329,6 +329,7 @@ class TestMigration:
         before = list(UsageEvent.objects.order_by("occurred_at", "output_tokens").values())
         # a column that came after it, which it cannot copy
         owner_runs("ALTER TABLE metering_usageevent ALTER operation SET DEFAULT 'CHAT'")
+        owner_runs("ALTER TABLE metering_usageevent ALTER basis SET DEFAULT ''")
         owner_runs("DROP TRIGGER usage_event_no_change ON metering_usageevent")
         owner_runs(MIGRATION.BACKWARD)
         assert self._all() == before

@@ -32,6 +32,7 @@ def row(version="m-v1", model="m", unmetered=0, tokens_in=0, tokens_out=0, **mor
         "model": model, "version": version, "unmetered_calls": unmetered,
         "input_tokens": tokens_in, "output_tokens": tokens_out, "cached_input_tokens": 0,
         "cached_unknown_calls": 0, "embedding_input_tokens": 0, "rerank_requests": 0,
+        "gate_calls": 0, "gate_input_tokens": 0, "gate_output_tokens": 0,
     } | more  # fmt: skip
 
 
@@ -56,6 +57,21 @@ class TestWithEstimates:
         assert [
             (r["estimated_input_tokens"], r["estimated_cached_input_tokens"]) for r in found
         ] == [(2 * (80 + 40), 2 * 40), (80 + 40, 40)]
+
+    def test_takes_first_what_the_gate_saw_pass(self):
+        by_gate = {"gate_calls": 1, "gate_input_tokens": 60, "gate_output_tokens": 20}
+        rows = [row(unmetered=3, tokens_in=100, tokens_out=10, **by_gate), row(unmetered=1)]
+        count = EngineCount(460, 90, True, cached_prompt_tokens=160, further_answers=0)
+        found = with_estimates(rows, {"m-v1": count}, {"m": 2048})
+        # read 460: 100 metered, 60 by the gate; written 90: 10 and 20. The rest among three calls
+        assert figures(found) == [(3, 2 * 100 + 60, 2 * 20 + 20), (1, 100, 20)]
+        assert not any(r["estimated_cached_input_tokens"] for r in found), "nobody tells them apart"
+        assert not any(name in r for name in by_gate for r in found)
+
+    def test_keeps_what_the_gate_saw_where_no_engine_was_watched(self):
+        by_gate = {"gate_calls": 2, "gate_input_tokens": 7, "gate_output_tokens": 5}
+        rows = [row(unmetered=3, **by_gate), row("m-v2", unmetered=1)]
+        assert figures(with_estimates(rows, {}, {"m": 2048})) == [(2, 7, 5), (0, 0, 0)]
 
     @pytest.mark.parametrize("further", [4, None])
     def test_takes_no_prompt_that_was_read_again_for_one_of_a_call(self, further):

@@ -127,12 +127,12 @@ class TestPlan:
       refused_403_calls, refused_404_calls, refused_413_calls, refused_429_calls, failed_502_calls,
       failed_503_calls, aborted_calls, ended_early_calls, cached_unknown_calls, estimated_calls,
       estimated_input_tokens, estimated_cached_input_tokens, estimated_output_tokens,
-      embedding_input_tokens, rerank_requests)
+      embedding_input_tokens, rerank_requests, counted_calls)
     SELECT %s::timestamptz + hour * interval '1 hour', 'CC', 'team-' || team,
       'model-' || team %% 50,
       'v', 9, 0, CASE WHEN (team + hour) %% 40 = 0 THEN 3 ELSE 0 END, 0, 1, 0, 1, now(),
       0, 0, 0, 0, 0, 0, CASE WHEN (team + hour) %% 40 = 0 THEN 3 ELSE 0 END, 0, 0,
-      0, 0, 0, 0, 0, 0, 0, 0, 0
+      0, 0, 0, 0, 0, 0, 0, 0, 0, 0
     FROM generate_series(0, 1439) AS hour, generate_series(1, 150) AS team
     """
 

@@ -212,9 +212,9 @@ class TestModelUsage:
 
 class TestUsageEvent:
     @pytest.mark.parametrize("outcome", [Outcome.METERED, Outcome.REFUSED, Outcome.FAILED])
-    def test_has_a_reason_only_where_it_is_unmetered(self, outcome):
+    def test_has_a_reason_only_where_it_is_not_whole(self, outcome):
         with (
-            pytest.raises(IntegrityError, match="reason_only_if_unmetered"),
+            pytest.raises(IntegrityError, match="reason_only_if_not_whole"),
             transaction.atomic(),
         ):
             call(outcome, Unmetered.CLIENT_LEFT, input_tokens=1, output_tokens=1)

@@ -33,7 +33,9 @@ from apps.common.simulated import Simulated
 from apps.common.tables.columns import Table
 from apps.common.tables.reading import Rows, is_for_table, read, respond, wants_csv
 from apps.fleet.simulated import stand_in_versions
-from apps.metering.tables import NONE
+from apps.metering.gate.counts import Basis
+from apps.metering.gate.queries import cut_calls
+from apps.metering.tables import NONE, calls_url
 
 # how the lines are shown: a step at a time, or all dimensions of each at once
 WAYS = {"": "Step by step", "line": "Every line", "day": "Every day"}
@@ -153,6 +155,8 @@ class _Month:
             "estimated": words.estimated(self.whole),
             "estimates_words": words.estimates_priced(prices_estimates(self.month), self.whole),
             "notices": words.notices(self.whole),
+            "cut": words.cut(cut_calls(self.start, self.end, team=self.scope.team)),
+            "cut_url": calls_url(start=self.start, end=self.end, basis=Basis.COUNTED),
             "quarantine_url": freshness.quarantine_url(self.start, self.user),
             "links": links,
             "refusals": words.refusals(self.whole, self.start, self.end),

@@ -118,16 +118,23 @@ def notices(whole: Row | None) -> dict[str, str]:
 
 
 def estimated(whole: Row | None) -> str:
-    """Return in words what the engines tell of calls without usage; "" where there is none."""
+    """Return in words what is estimated of calls without usage; "" where nothing is."""
     if whole is None or not whole.estimated_calls:
         return ""
     tokens_in, tokens_out = whole.estimated_input_tokens, whole.estimated_output_tokens
     words = (
-        f"The engines' own counters tell of {whole.estimated_calls:,} of them: about "
-        f"{tokens_in:,} tokens in and {tokens_out:,} out, estimated ({METHOD})."
+        f"Of {whole.estimated_calls:,} of them it is estimated ({METHOD}), by the gate or from the "
+        f"engines' own counters: about {tokens_in:,} tokens in and {tokens_out:,} out."
     )
     unknown = whole.unknown_calls
     return f"{words} Of {unknown:,} nothing is known." if unknown else words
+
+
+def cut(calls: int) -> str:
+    """Return in words how many calls were charged up to where they were cut; "" where none was."""
+    if not calls:
+        return ""
+    return f"{calls:,} call{pluralize(calls, ' was,s were')} cut off and counted up to there."
 
 
 def estimates_priced(is_priced: bool, whole: Row | None) -> str:

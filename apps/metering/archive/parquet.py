@@ -37,6 +37,9 @@ SCHEMA = pyarrow.schema(
         pyarrow.field("duration_ms", pyarrow.int64()),
         pyarrow.field("ttft_ms", pyarrow.float64()),
         pyarrow.field("unmetered_because", _TEXT, nullable=False),
+        pyarrow.field("basis", _TEXT, nullable=False),
+        pyarrow.field("estimated_input_tokens", pyarrow.int64()),
+        pyarrow.field("estimated_output_tokens", pyarrow.int64()),
         pyarrow.field("received_at", _TIME, nullable=False),
         pyarrow.field("received_via", _TEXT, nullable=False),
     ]

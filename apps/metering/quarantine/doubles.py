@@ -19,6 +19,7 @@ from apps.common.periods import hour_of
 from apps.common.tasks import enqueue_on_commit
 from apps.metering import actions, days, sealing, store
 from apps.metering.access_log import PATHS, Entry, UsageRecord
+from apps.metering.gate.counts import Basis
 from apps.metering.models import CheckedDay, Doubt, QuarantinedRecord, UsageEvent
 from apps.metering.stores.columns import RECORD
 
@@ -100,7 +101,23 @@ def _entry(event: UsageEvent) -> Entry:
     """
     told = {key: getattr(event, name) for name, key in TOLD_BY.items()}
     told["path"] = PATHS.get(event.operation)
+    told |= _of_the_gate(event)
     values = {key: value for key, value in told.items() if value not in (None, "")}
     values["start_time"] = event.occurred_at.isoformat()
     read = UsageRecord(**{name: getattr(event, name) for name in RECORD})
     return Entry(values, read, actions.OTHER_DAY, Doubt.OTHER_DAY)
+
+
+def _of_the_gate(event: UsageEvent) -> dict[str, object]:
+    """Return the keys by which a call's record tells what the gate counted; none where none did."""
+    if not event.basis:
+        return {}
+    estimated = (event.estimated_input_tokens, None, event.estimated_output_tokens)
+    metered = (event.input_tokens, event.cached_input_tokens, event.output_tokens)
+    tokens = estimated if event.basis == Basis.ESTIMATED else metered
+    kinds = ("input", "cached_input", "output")
+    return {
+        "gate.basis": event.basis,
+        "gate.usage.completeness": event.completeness,
+        **{f"gate.usage.{kind}_tokens": n for kind, n in zip(kinds, tokens, strict=True)},
+    }

@@ -13,6 +13,7 @@ from apps.integrations.clickhouse.client import filled
 from apps.metering.models import UsageEvent
 
 TABLE = UsageEvent._meta.db_table
+GONE = ("usage_event_reason_only_if_unmetered",)  # checks that older versions made
 TYPES = {
     "UUIDField": "UUID",
     "DateTimeField": "DateTime64(6, 'UTC')",
@@ -36,6 +37,10 @@ def statements(alias: str) -> Iterator[str]:
         PARTITION BY toYYYYMMDD(occurred_at) ORDER BY event_id"""
     for name, kind in columns.items():
         yield f"ALTER TABLE {TABLE} ADD COLUMN IF NOT EXISTS {name} {kind}"
+        if "MATERIALIZED" in kind:  # what is worked out is worked out as it is now
+            yield f"ALTER TABLE {TABLE} MODIFY COLUMN {name} {kind}"
+    for name in GONE:
+        yield f"ALTER TABLE {TABLE} DROP CONSTRAINT IF EXISTS {name}"
     for name, check in checks.items():
         yield f"ALTER TABLE {TABLE} ADD CONSTRAINT IF NOT EXISTS {name} CHECK {check}"
 

@@ -36,7 +36,7 @@ class TestMonth:
     ):
         machines_of_november()
         client.force_login(fiona)
-        with django_assert_num_queries(25):
+        with django_assert_num_queries(26):
             page = joined(get(client).content)
         assert "Total of 6 lines" in page
         assert "CC-4100" in page and "CC-4200" in page and "Idle replicas" in page
@@ -46,7 +46,7 @@ class TestMonth:
         client.force_login(fiona)
         path = {"cost_center": "CC-4100", "team": "claims-review"}
         for asked in ({"cost_center": "CC-4100"}, path, path | {"by": "day"}):
-            with django_assert_num_queries(26):
+            with django_assert_num_queries(27):
                 get(client, **asked)
 
     def test_leads_step_by_step_with_addresses_that_stay(self, client, fiona):
@@ -146,10 +146,25 @@ class TestMonth:
         price_due_days()
         client.force_login(fiona)
         page = joined(get(client).content)
-        assert "counters tell of 5 of them: about 1,000 tokens in and 70 out" in page
+        assert "Of 5 of them it is estimated (engine-hour-3)" in page
+        assert "own counters: about 1,000 tokens in and 70 out." in page
         assert "Of 2 nothing is known." in page
         client.force_login(charlie)
-        assert "counters tell of 3 of them" in get(client).content.decode()
+        assert "Of 3 of them it is estimated" in get(client).content.decode()
+
+    def test_tells_how_many_calls_were_counted_up_to_where_they_were_cut(
+        self, client, fiona, charlie
+    ):
+        use(START + timedelta(hours=9), metered_calls=9, counted_calls=4)
+        use(START + timedelta(hours=9), team="prior-auth", metered_calls=2, counted_calls=1)
+        use(END, metered_calls=2, counted_calls=2)
+        price_due_days()
+        client.force_login(fiona)
+        page = joined(get(client).content)
+        assert "5 calls were cut off and counted up to there." in page
+        assert "until=2026-11-30&amp;basis=COUNTED" in page
+        client.force_login(charlie)
+        assert "4 calls were cut off" in get(client).content.decode()
 
     def test_names_refused_calls_by_their_code(self, client, fiona):
         use(START, team="", refused_calls=5, refused_401_calls=3, refused_429_calls=1)

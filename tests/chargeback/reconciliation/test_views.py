@@ -3,6 +3,7 @@
 import csv
 import io
 from datetime import UTC, date, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -10,6 +11,7 @@ from apps.accounts.models import Role
 from apps.chargeback.reconciliation.compare import State
 from apps.chargeback.reconciliation.queries import days
 from apps.common.periods import month_bounds
+from apps.metering.gate.models import CountDifference
 from apps.metering.models import EngineHour
 from tests.chargeback.test_queries import use
 from tests.factories import RegisteredModelFactory, UserFactory
@@ -104,6 +106,25 @@ class TestPage:
         assert (row["version"], row["state"], row["input__engine"]) == (
             "m-v1", "UNEXPLAINED", "50000",
         )  # fmt: skip
+
+    def test_lists_the_calls_of_which_log_and_gate_tell_different_figures(self, finance):
+        for at, counts in ((FIRST, "LOG"), (FIRST + timedelta(hours=1), "GATE"),
+                           (FIRST + timedelta(days=40), "LOG")):  # fmt: skip
+            CountDifference.objects.create(
+                event_id=uuid4(), occurred_at=at, noted_at=at, team="t", model="m", version="",
+                counts=counts, log_input_tokens=70, log_output_tokens=7, gate_input_tokens=70,
+                gate_output_tokens=9,
+            )  # fmt: skip
+        said = finance.get(URL, {"month": "2026-11"}).content.decode()
+        assert "Access log and gate" in said
+        assert "Of a whole answer the access log’s figures count" in " ".join(said.split())
+        asked = {"month": "2026-11", "difference-format": "csv"}
+        answer = finance.get(URL, asked)
+        rows = list(csv.DictReader(io.StringIO(b"".join(answer).decode())))
+        assert [row["counts"] for row in rows] == ["GATE", "LOG"]
+        assert {(row["log_output_tokens"], row["gate_output_tokens"]) for row in rows} == {
+            ("7", "9")
+        }
 
     def test_is_empty_in_words(self, finance):
         said = finance.get(URL, {"month": "2026-10"}).content.decode()

@@ -122,9 +122,9 @@ class TestADroppedDay:
             monkeypatch.setattr(f"apps.metering.stores.{name}.AT_ONCE", 2)
         columns = ("event_id", "occurred_at", "received_at", "received_via", "outcome", "team",
                    "cost_center", "user_id", "model", "version", "operation", "route",
-                   "response_code", "response_flags", "unmetered_because")  # fmt: skip
+                   "response_code", "response_flags", "unmetered_because", "basis")  # fmt: skip
         calls = [
-            (uuid4(), NOW, NOW, "OTLP", "REFUSED", "", "", "", "", "", "", "", 429, "", "")
+            (uuid4(), NOW, NOW, "OTLP", "REFUSED", "", "", "", "", "", "", "", 429, "", "", "")
             for _ in range(5)
         ]
         assert days.restore_day(DAY, columns, iter(calls), now=NOW) == 5
