@@ -14,7 +14,7 @@ from apps.gateway.gate import documents, fields, refusals
 from apps.gateway.gate.calls import Call
 from apps.gateway.gate.claims import caller_of
 from apps.gateway.gate.texts import texts_of
-from apps.manifests.gateway import MODEL_HEADER
+from apps.manifests.gateway import INTERACTIVE, MODEL_HEADER
 from apps.metering.access_log import OPERATIONS
 from apps.metering.models import Operation
 
@@ -28,13 +28,14 @@ PLAIN_TOKENS = 16  # what engines give a plain completion that asks for no numbe
 class Bounds:
     """What a team may ask of a model at most. context: the model's, in tokens, None where nobody
     knows it; choices: answers to one prompt; takes_tokens: token ids may stand in the place of
-    text, for no rule must read it.
+    text, for no rule must read it; service_class: of its calls, as its grant says.
     """
 
     context: int | None = None
     choices: int = MOST_CHOICES
     body_bytes: int = MOST_BYTES
     takes_tokens: bool = False
+    service_class: str = INTERACTIVE
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ def read(asked: Asked, bounds_of: Callable[[str, str], Bounds]) -> Call:
         continuous_usage=is_written and _continuous(body, stream=stream),
         texts=tuple(texts.found),
         body=asked.body,
+        service_class=bounds.service_class,
     )
 
 

@@ -237,6 +237,12 @@ class TestACall:
             CHAT: "CHAT", COMPLETIONS: "COMPLETION", EMBEDDINGS: "EMBEDDING", RERANK: "RERANK",
         }[path]  # fmt: skip
 
+    def test_are_of_the_class_that_the_grant_says_whatever_a_caller_sends(self):
+        of_class = JSON | {"x-qm-class": "batch"}
+        assert call(body(), headers=of_class).service_class == "interactive"
+        found = call(body(), bounds=Bounds(service_class="batch"), headers=of_class)
+        assert found.service_class == "batch"
+
     def test_is_bounded_where_nobody_knows_the_context(self):
         assert call(body(max_tokens=MOST_TOKENS), bounds=Bounds()).max_tokens == MOST_TOKENS
         assert refused(body(max_tokens=MOST_TOKENS + 1), bounds=Bounds()).code == "field_invalid"
