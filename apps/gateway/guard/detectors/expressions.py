@@ -9,24 +9,22 @@ from typing import Any
 
 import re2
 
-MOST_MEMORY = 16 << 20  # bytes of an expression's automaton; beyond it RE2 is slower, not wrong
+# bytes of an expression's automaton; beyond it RE2 is slower, not wrong
+USUAL, LARGE = 16 << 20, 64 << 20
 
 
 class BadExpression(ValueError):
     """No such expression can be used: in words for whoever wrote it."""
 
 
-def _options() -> Any:
+def compiled(pattern: str, memory: int = USUAL) -> Any:
+    """Return an expression ready for use. memory: what its automaton may take. Raises
+    BadExpression.
+    """
     options = re2.Options()
-    options.log_errors = False
-    options.max_mem = MOST_MEMORY
-    return options
-
-
-def compiled(pattern: str) -> Any:
-    """Return an expression ready for use. Raises BadExpression."""
+    options.log_errors, options.max_mem = False, memory
     try:
-        return re2.compile(pattern, _options())
+        return re2.compile(pattern, options)
     except re2.error as error:
         said = error.args[0] if error.args else b""
         words = said.decode(errors="replace") if isinstance(said, bytes) else str(said)

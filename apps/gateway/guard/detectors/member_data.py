@@ -10,8 +10,8 @@ THRESHOLD = 0.5
 _LETTER = "[AC-HJKMNP-RT-Y]"  # the MBI's letters: none that looks like a digit
 _EITHER = "[AC-HJKMNP-RT-Y0-9]"
 _MONTH = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}"
-_NUMBER = r"(?:id|no|num|number|identifier|nr|#)"
-_LINK = r"[\s.:#=_\"'*|>-]{0,12}(?:is\b|was\b)?[\s.:#=\"'*|>-]{0,4}"
+_NUMBER = r"(?:id(?: ?(?:no|number|#))?|no|num|number|identifier|nr|nbr|ref|reference)"
+_LINK = r"[\s.:,#=_\"'*|>-]{0,12}(?:is\b|was\b)?[\s.:#=\"'*|>-]{0,4}"
 _ID = r"([A-Za-z]{0,5}[- ]?[0-9][0-9A-Za-z-]{4,20})"
 _TOLL_FREE = ("800", "833", "844", "855", "866", "877", "888")
 _DIGITS = str.maketrans("", "", "()-. +/\t")
@@ -70,6 +70,11 @@ def is_card(found: str) -> bool:
     return 13 <= len(digits) <= 19 and luhn(digits) and len(set(digits)) > 1
 
 
+def is_mail(found: str) -> bool:
+    """Tell whether it is an address, and not who signs in to a server: https://me@host.example."""
+    return not found.startswith("://")
+
+
 def has_digits(found: str) -> bool:
     """Tell whether an identifier has at least four digits."""
     return sum(one.isdecimal() for one in found) >= 4
@@ -83,14 +88,14 @@ _SSN = r"\b(?:ssn|ssns|ss#|ss ?no|social security|social sec|soc sec|soc\. sec|t
 _NPI = r"\b(?:npi|national provider|provider|rendering|billing|referring|prescriber|physician|pcp)"
 _LABELED_MEMBER = (
     r"(?i)\b(?:member|subscriber|beneficiary|enrollee|policy ?holder|policy|insured)(?:'?s)?"
-    rf"(?:[ _-]?{_NUMBER}\b|#){_LINK}{_ID}"
+    rf"(?:[ _-]?{_NUMBER}\b|\s?#){_LINK}{_ID}"
 )
 _LABELED_CLAIM = (
     r"(?i)\b(?:claim|prior[ _-]?auth(?:orization)?|authorization|auth|case|icn|dcn)"
-    rf"(?:[ _-]?(?:control[ _-]?)?(?:reference[ _-]?)?{_NUMBER}\b|#|:){_LINK}{_ID}"
+    rf"(?:[ _-]?(?:control[ _-]?)?(?:reference[ _-]?)?{_NUMBER}\b|\s?#|:|\b){_LINK}{_ID}"
 )
 KNOWN = (
-    Recognizer("US_SSN", r"\b[0-9]{3}[- .][0-9]{2}[- .][0-9]{4}\b", 0.6, 0.95, _SSN, check=is_ssn),
+    Recognizer("US_SSN", r"\b[0-9]{3}[- .][0-9]{2}[- .][0-9]{4}\b", 0.55, 0.95, _SSN, check=is_ssn),
     Recognizer("US_SSN", r"\b[0-9]{9}\b", 0.1, 0.85, _SSN, check=is_ssn),
     Recognizer(
         "US_MBI",
@@ -106,7 +111,8 @@ KNOWN = (
     Recognizer("CLAIM_ID", r"\b(?:CLM|PA|ICN|DCN)-?[0-9][0-9-]{5,17}\b", 0.65, 0.85, _CLAIM),
     Recognizer(
         "MEDICAL_RECORD_NUMBER",
-        rf"(?i)\b(?:mrn|medical[ _-]record(?:[ _-]?{_NUMBER})?){_LINK}{_ID}",
+        rf"(?i)\b(?:mrn|med(?:ical)?[ ._-]{{0,2}}rec(?:ord)?s?|chart)"
+        rf"(?:[ ._-]{{0,2}}{_NUMBER}\b)?\s?{_LINK}{_ID}",
         0.85,
         group=1,
         check=has_digits,
@@ -145,8 +151,10 @@ KNOWN = (
     ),
     Recognizer(
         "EMAIL_ADDRESS",
+        r"(?:://(?:[^\s/@:]{0,64}:)?)?"
         r"\b[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,5}\b",
         0.9,
+        check=is_mail,
     ),
     Recognizer(
         "CREDIT_CARD",

@@ -21,7 +21,7 @@ _PUNCTUATION = {"\u2019": "'", "\u2018": "'", "\u201c": '"', "\u201d": '"', "\u2
 _LEET = dict(zip("013457@$!|l€£", "oieastasiiiel", strict=True))  # 1, l, ! and | are one letter
 _TAGS, _INDICATORS = 0xE0000, 0x1F1E6  # ASCII that nobody sees; letters of flags
 _UNSEEN = "\u115f\u1160\u3164\uffa0\u2800\u17b4\u17b5"  # letters by their kind, but blank
-SENTENCE_ENDS = ".!?;"
+SENTENCE_ENDS, SENTENCE_END = ".!?;", "."
 
 
 def plain_character(character: str) -> str:
@@ -51,7 +51,9 @@ def plain_character(character: str) -> str:
 
 def _word_characters(character: str) -> str:
     plain = plain_character(character).lower()
-    return "".join(one if one.isalnum() else "." if one in SENTENCE_ENDS else " " for one in plain)
+    return "".join(
+        one if one.isalnum() else SENTENCE_END if one in SENTENCE_ENDS else " " for one in plain
+    )
 
 
 def _squeezed_characters(character: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from apps.gateway.gate.calls import Text
-from apps.gateway.guard.detectors.expressions import compiled, spans
+from apps.gateway.guard.detectors.expressions import LARGE, compiled, spans
 from apps.gateway.guard.detectors.hits import (
     DOCUMENT_ROLES,
     OPERATOR_ROLES,
@@ -19,24 +19,16 @@ from apps.gateway.guard.detectors.hits import (
     without_overlaps,
 )
 from apps.gateway.guard.detectors.injection.encodings import decoded
-from apps.gateway.guard.detectors.injection.rules import HIDDEN, MARKS, RULES, Rule
-from apps.gateway.guard.detectors.views import LEET, PLAIN, SQUEEZED, WORDS, View
+from apps.gateway.guard.detectors.injection.rules import HIDDEN, MARKS, RULES, VOCABULARY, Rule
+from apps.gateway.guard.detectors.views import LEET, PLAIN, SENTENCE_END, SQUEEZED, WORDS, View
 
 THRESHOLD = 0.5
 DEEPEST = 2  # encodings within each other
 # signs that a text is worth another look: letters among digits; words turned or backwards
 _LEET_SIGNS = compiled(r"[A-Za-z][013457@$!|][A-Za-z]|[A-Za-z]{2}[01345]{2}|\b[013457@$][a-z]{2}")
-_TURNED = (
-    "vtaber",
-    "qvfertneq",
-    "sbetrg",
-    "vafgehpgvba",
-    "flfgrz",
-    "cebzcg",
-    "nccebir",
-    "bireevqr",
-)
-_BACKWARDS = ("erongi", "dragersid", "tegrof", "snoitcurtsni", "tpmorp", "evorppa", "edirrevo")
+_TURNED = frozenset(codecs.encode(word, "rot13") for word in VOCABULARY) - VOCABULARY
+_BACKWARDS = frozenset(word[::-1] for word in VOCABULARY) - VOCABULARY
+_LEAST_TURNED = 2  # different words, before a text is turned
 _UNSEEN = compiled("[\U000e0020-\U000e007e]{8,}|[\U000e0100-\U000e01ef\ufe00-\ufe0f]{8,}")
 
 
@@ -46,22 +38,34 @@ class _Ready:
     expression: Any
 
 
-def _ready(
-    rules: Iterable[Rule], blank: str, *, leet: bool = False, bare: bool = False
-) -> list[_Ready]:
-    found = []
-    for rule in rules:
-        pattern = rule.pattern.replace("l", "i") if leet else rule.pattern
-        pattern = pattern.replace(" ", blank)
-        found.append(_Ready(rule, compiled(pattern if bare else rf"\b(?:{pattern})\b")))
-    return found
+class _Book:
+    """Rules ready for one view. One expression holds all of them: most texts have none of it, and
+    it tells that in one pass.
+    """
+
+    def __init__(
+        self, rules: Iterable[Rule], *, blank: str = " +", is_leet: bool = False, edge: str = r"\b"
+    ) -> None:
+        patterns = [(rule, _written(rule.pattern, is_leet).replace(" ", blank)) for rule in rules]
+        everything = "|".join(f"(?:{pattern})" for _, pattern in patterns)
+        self._any = compiled(f"(?i)(?:{everything})", LARGE)
+        self._each = [
+            _Ready(rule, compiled(f"(?i){edge}(?:{pattern}){edge}")) for rule, pattern in patterns
+        ]
+
+    def ready(self, text: str) -> list[_Ready]:
+        """Return the rules that may hit in a text."""
+        return self._each if self._any.search(text) else []
 
 
-_CLOSED = [rule for rule in RULES if rule.is_closed]
-_BY_WORDS = _ready(RULES, " +")
-_BY_LETTERS = _ready(_CLOSED, "", bare=True)
-_BY_LEET = _ready(RULES, " +", leet=True)
-_BY_MARKS = [_Ready(rule, compiled(f"(?i)(?:{rule.pattern})")) for rule in MARKS]
+def _written(pattern: str, is_leet: bool) -> str:
+    return pattern.replace("l", "i") if is_leet else pattern
+
+
+_BY_WORDS = _Book(RULES)
+_BY_LETTERS = _Book((rule for rule in RULES if rule.is_closed), blank="", edge="")
+_BY_LEET = _Book(RULES, is_leet=True)
+_BY_MARKS = _Book(MARKS, blank=" ", edge="")
 
 
 class Injection:
@@ -106,9 +110,9 @@ def _look(text: Text, depth: int) -> Iterator[Hit]:
                 yield replace(hit, start=part.start, end=part.end)
 
 
-def _by_view(text: Text, view: View, known: Iterable[_Ready]) -> Iterator[Hit]:
+def _by_view(text: Text, view: View, known: _Book) -> Iterator[Hit]:
     is_document = text.role in DOCUMENT_ROLES
-    for one in known:
+    for one in known.ready(view.text):
         score = one.rule.in_document if is_document else one.rule.anywhere
         for start, end in spans(one.expression, view.text):
             yield Hit(one.rule.name, text.where, *view.span(start, end), score)
@@ -116,9 +120,10 @@ def _by_view(text: Text, view: View, known: Iterable[_Ready]) -> Iterator[Hit]:
 
 def _turned(text: Text, words: str) -> Iterator[Hit]:
     """Yield what a text says when each letter is turned by thirteen, or read from its end."""
-    if any(sign in words for sign in _TURNED):
+    known = set(words.replace(SENTENCE_END, " ").split())
+    if len(known & _TURNED) >= _LEAST_TURNED:
         yield from _whole(text, codecs.encode(words, "rot13"))
-    if any(sign in words for sign in _BACKWARDS):
+    if len(known & _BACKWARDS) >= _LEAST_TURNED:
         yield from _whole(text, words[::-1])
 
 

@@ -1,5 +1,5 @@
-"""Texts inside a text: base64, hexadecimal, percent signs, character references and escapes, made
-readable. Pure.
+"""Texts inside a text: base64, hexadecimal, percent signs, character references, escapes, and
+letters that stand apart, made readable. Pure.
 
 Each part that decodes to something readable is looked at like the text itself, twice over at most.
 What is decoded is bounded by what encoded it, so nothing unfolds.
@@ -22,6 +22,7 @@ _HEX = compiled(r"(?:(?:0x|\\x|%)?[0-9a-fA-F]{2}[\s,:;-]{0,2}){12,}")
 _PERCENT = compiled(r"(?:[A-Za-z0-9+._~-]{0,30}%[0-9a-fA-F]{2}){3,}[A-Za-z0-9+._~-]{0,30}")
 _REFERENCES = compiled(r"(?:&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]{2,10});?[^&]{0,12}){4,}")
 _ESCAPES = compiled(r"(?:\\u\{?[0-9a-fA-F]{4,6}\}?[ ]{0,1}){4,}")
+_APART = compiled(r"(?:[^\s]\s{1,4}){12,}[^\s]")
 _BINARY = compiled(r"(?:[01]{8}\s{0,2}){8,}")
 _ESCAPE = re.compile(r"\\u\{?([0-9a-fA-F]{4,6})\}?")
 _SIGNS = re.compile(r"(?:0x|\\x|%|[^0-9a-fA-F])")
@@ -41,7 +42,7 @@ def decoded(text: str) -> Iterator[Decoded]:
     ways = (
         (_BASE64, _from_base64), (_BASE32, _from_base32), (_HEX, _from_hex),
         (_PERCENT, _from_percent), (_REFERENCES, html.unescape), (_ESCAPES, _from_escapes),
-        (_BINARY, _from_binary),
+        (_BINARY, _from_binary), (_APART, _together),
     )  # fmt: skip
     for expression, decode in ways:
         for start, end in spans(expression, text):
@@ -97,6 +98,11 @@ def _from_percent(part: str) -> str:
 def _from_escapes(part: str) -> str:
     points = (int(match[1], 16) for match in _ESCAPE.finditer(part))
     return "".join(chr(one) for one in points if one < 0x110000 and not 0xD800 <= one < 0xE000)
+
+
+def _together(part: str) -> str:
+    """Return letters that stand apart as words, where words stand farther apart than letters."""
+    return " ".join(re.sub(r"\s", "", word) for word in re.split(r"\s{2,}", part))
 
 
 def _from_binary(part: str) -> str:
