@@ -55,6 +55,9 @@ from apps.evals import telling as eval_lines
 from apps.evals.models import EvalRun, EvalSuite
 from apps.evals.suites import actions as suites
 from apps.evals.suites import telling as suite_lines
+from apps.gateway.guard import actions as guardrails
+from apps.gateway.guard import telling as guardrail_lines
+from apps.gateway.guard.models import GuardrailChange
 from apps.oversight import pipelines as pipeline_lines
 from apps.promotions import actions as promotions
 from apps.promotions import telling as promotion_lines
@@ -88,6 +91,7 @@ def needs_of(user: User, now: datetime) -> list[Need]:
         _requests_to_decide(user),
         _promotions_to_decide(user),
         _policies_to_decide(user),
+        _guardrails_to_decide(user),
         _pipelines_to_decide(user),
         _emergencies(user, now),
         _capacity(user, now),
@@ -117,6 +121,7 @@ def waits_of(user: User) -> list[Need]:
         _own_requests(user),
         _own_promotions(user),
         _own_policies(user),
+        _own_guardrails(user),
         _own_pipelines(user),
         _own_capacity(user),
         _own_new_models(user),
@@ -320,6 +325,25 @@ def _policies_to_decide(user: User) -> Iterator[Need]:
         url = item.get_absolute_url()
         title = promotion_lines.policy_title(item)
         yield Need(title, why, url, "scale", "busy", item.requested_at)
+
+
+def _own_guardrails(user: User) -> Iterator[Need]:
+    """Changes of guard rules that this person proposed."""
+    if not guardrails.may_propose(user):
+        return
+    for item in GuardrailChange.objects.pending().filter(requested_by=user)[:SHOWN]:
+        why = _who_decides(guardrails.question(item, user))
+        title = guardrail_lines.own_title(item)
+        yield Need(title, why, item.get_absolute_url(), "shield-check", "", item.requested_at)
+
+
+def _guardrails_to_decide(user: User) -> Iterator[Need]:
+    """Changes of guard rules that the person puts in force or not."""
+    for item in GuardrailChange.objects.to_decide(user)[:SHOWN]:
+        why = f"Proposed by {item.requested_by.name}: {item.justification[:80]}"
+        url = item.get_absolute_url()
+        title = guardrail_lines.asked_title(item)
+        yield Need(title, why, url, "shield-check", "busy", item.requested_at)
 
 
 def _emergencies(user: User, now: datetime) -> Iterator[Need]:

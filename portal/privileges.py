@@ -386,6 +386,12 @@ PRIVILEGES: dict[str, May] = {
             "made_at",
         ),
     ),
+    # what the gateway's guard looks for, and what it found
+    "gateway.GuardrailChange": May(
+        insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
+    ),
+    "gateway.GuardrailRevision": FACT,
+    "gateway.GuardHit": May(insert=True, update=("mark", "marked_by", "marked_at")),
     # policy
     "gateway.PolicyRevision": May(
         insert=True, update=(*RECONCILED, "status", "digest", "commit", "published_at")

@@ -15,6 +15,7 @@ from apps.chargeback.urls import api_urlpatterns as chargeback_api
 from apps.evals.urls import api_urlpatterns as suites_api
 from apps.evals.urls import urlpatterns as evals_pages
 from apps.fleet.urls import api_urlpatterns as fleet_api
+from apps.gateway.urls import api_urlpatterns as gateway_api
 from apps.gateway.urls import urlpatterns as gateway_pages
 from apps.incidents.urls import api_urlpatterns as incidents_api
 from apps.metering.demand import demand
@@ -127,6 +128,7 @@ api: list[URLPattern | URLResolver] = [
     *fleet_api,
     *capacity_api,
     *gateway.api,
+    *gateway_api,
 ]
 urlpatterns = [
     *pages,

@@ -36,6 +36,12 @@ DECIDES_PROMOTIONS = (Role.REVIEWER, Role.PLATFORM_ENGINEER)
 # propose what a promotion policy says, and put in force what somebody else proposed
 PROPOSES_POLICIES = (Role.PLATFORM_ENGINEER,)
 DECIDES_POLICIES = (Role.REVIEWER,)
+# propose what the gateway's guard looks for and what it then does, and put in force what somebody
+# else proposed
+PROPOSES_GUARDRAILS = (Role.PLATFORM_ENGINEER,)
+DECIDES_GUARDRAILS = (Role.REVIEWER,)
+# say of what the guard found whether it was one: never the team whose call it was found in
+JUDGES_HITS = (Role.REVIEWER, Role.PLATFORM_ENGINEER, Role.AUDITOR)
 # roll a version forward in an emergency
 DECLARES_EMERGENCIES = (Role.PLATFORM_ENGINEER,)
 # review an emergency afterwards in which they had no part
@@ -88,6 +94,8 @@ SEES_EVERY_MODEL = (Role.PLATFORM_ENGINEER, Role.REVIEWER, Role.AUDITOR)
 SEES_REGISTRY = (Role.MODEL_OWNER, Role.REVIEWER, Role.PLATFORM_ENGINEER, Role.AUDITOR)
 # see proposed changes of promotion policies; what is in force is everybody's to see
 OVERSEES_POLICIES = (*PROPOSES_POLICIES, *DECIDES_POLICIES, Role.AUDITOR)
+# see proposed changes of guard rules; what is in force is everybody's to see
+OVERSEES_GUARDRAILS = (*PROPOSES_GUARDRAILS, *DECIDES_GUARDRAILS, Role.AUDITOR)
 # see pipelines, their rules and their runs
 OVERSEES_PIPELINES = (Role.MODEL_OWNER, *DECIDES_PIPELINES, Role.AUDITOR)
 # read the audit record
@@ -147,6 +155,8 @@ ABILITIES = (
     Ability("see the registry's keys and what was verified", SEES_REGISTRY),
     Ability("have any version read again, byte by byte", VERIFIES_VERSIONS),
     Ability("see proposed changes of promotion policies", OVERSEES_POLICIES),
+    Ability("see proposed changes of guard rules", OVERSEES_GUARDRAILS),
+    Ability("see what the guard found in every team's calls, and judge it", JUDGES_HITS),
     Ability("be told of every emergency", SEES_EMERGENCIES),
     Ability("see pipelines, their rules and their runs", OVERSEES_PIPELINES),
     Ability("shut out a pipeline at once", PROPOSES_PIPELINES, "owners: those of their own team"),
@@ -160,6 +170,7 @@ DUTIES = (
     Duty("what a suite asks and demands", OWNS_MODELS, DECIDES_SUITES),
     Duty("which version serves", OWNS_MODELS, DECIDES_PROMOTIONS, "roles that the policy names"),
     Duty("what the promotion policy says", PROPOSES_POLICIES, DECIDES_POLICIES),
+    Duty("what the guard looks for and does", PROPOSES_GUARDRAILS, DECIDES_GUARDRAILS),
     Duty("which pipelines are let in", PROPOSES_PIPELINES, DECIDES_PIPELINES),
     Duty("whether an emergency was one", DECLARES_EMERGENCIES, REVIEWS_EMERGENCIES),
     Duty("whether a signing key is revoked", ASKS_TO_REVOKE_SIGNERS, DECIDES_SIGNERS),

@@ -4,6 +4,7 @@ from django.db import models
 
 from apps.catalog.models import RegisteredModel
 from apps.common.leases import Reconciled
+from apps.gateway.guard.models import GuardHit, GuardrailChange, GuardrailRevision  # noqa: F401
 
 
 class PolicyRevision(Reconciled):

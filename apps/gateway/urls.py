@@ -3,6 +3,7 @@
 from django.urls import path
 
 from apps.gateway import views
+from apps.gateway.guard import urls as guard
 
 app_name = "gateway"
 urlpatterns = [
@@ -12,4 +13,6 @@ urlpatterns = [
     ),
     path("catalog/<slug:name>/call/", views.how_to_call, name="how_to_call"),
     path("catalog/<slug:name>/policy/", views.policy_detail, name="policy_detail"),
+    *guard.pages,
 ]
+api_urlpatterns = guard.api_urlpatterns

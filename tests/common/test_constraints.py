@@ -450,6 +450,12 @@ STEPS = {
         "REJECTED": "",
         "WITHDRAWN": "",
     },
+    "gateway.GuardrailChange": {
+        "PENDING": "APPROVED REJECTED WITHDRAWN",
+        "APPROVED": "",
+        "REJECTED": "",
+        "WITHDRAWN": "",
+    },
     "promotions.Rollout": {
         "PENDING": "PROGRESSING LIVE FAILED ABORTED SUPERSEDED",
         "PROGRESSING": "LIVE FAILED ABORTED SUPERSEDED",

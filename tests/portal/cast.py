@@ -54,6 +54,7 @@ from tests.catalog import intakes
 from tests.chargeback.pricing import CHEAP, DEAR, propose, publish
 from tests.evals.suites import samples as suite_samples
 from tests.factories import RegisteredModelFactory, TeamFactory, UserFactory, create_event
+from tests.gateway.guard import guardrails
 from tests.promotions import factories as promoted
 from tests.promotions import policies
 from tests.promotions.seeing import seen
@@ -186,6 +187,7 @@ def build() -> World:
     world.ids |= _keys(world.people["platform"])
     world.ids |= _budgets(grant, world.people)
     world.ids |= _policies(world.people["platform"])
+    world.ids |= _guard(world.people["platform"])
     world.ids |= _pipelines(people)
     world.ids |= _prices(model, failed_rollout.registered_model, world.people["finance"])
     world.ids["figures"] = seen(proposed, timezone.now()).figures
@@ -227,6 +229,15 @@ def _policies(person: User) -> dict[str, object]:
     return {
         "policy_change": policies.propose("PHI", now=now, approvals=2).pk,
         "own_policy_change": policies.propose("PUBLIC", now=now, requester=person, approvals=2).pk,
+    }
+
+
+def _guard(person: User) -> dict[str, object]:
+    """Return by id: this person's own proposed guard rules, and a hit in the lead's team's call."""
+    now = timezone.now()
+    return {
+        "guard_change": guardrails.propose(now=now, requester=person).pk,
+        "guard_hit": guardrails.a_hit(at=now).pk,
     }
 
 

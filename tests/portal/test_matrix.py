@@ -17,6 +17,7 @@ from django.urls import URLPattern, get_resolver, reverse
 from django.utils import timezone
 
 from apps.accounts.pipelines.rules import Pusher
+from apps.gateway.guard.shipped import SHIPPED
 from apps.notices.models import Kind
 from apps.promotions.policy.rules import Rules
 from portal.api import UnknownAddress
@@ -76,6 +77,9 @@ DECIDE_PRICES = "api:price_change_decide"
 POLICY = {
     "data_class": "INTERNAL", "justification": "As the committee decided.",
     "rules": Rules(approvals=3).as_json(),
+}  # fmt: skip
+GUARDRAILS = {
+    "rules": SHIPPED.as_json(), "justification": "As the board for model risk decided.",
 }  # fmt: skip
 PIPELINE = {
     "name": "extract-again", "team": "ml-platform",
@@ -414,6 +418,23 @@ DOORS = [
     "403", "{policy_change}"),
     post("promotions:policy_change_withdraw", "404 404 404 404 404 403 403 404 302 "
     "403", "{own_policy_change}"),
+    get("gateway:guardrails", "200"),
+    get("gateway:guardrail_history", "200"),
+    get("gateway:guardrail_change_create", "403 403 403 403 403 403 403 403 200 403"),
+    post("gateway:guardrail_change_create", "403 403 403 403 403 403 403 403 422 403"),
+    get("gateway:guardrail_change_detail", "404 404 404 404 404 200 200 404 200 200",
+        "{guard_change}"),
+    post("gateway:guardrail_change_approve", "404 404 404 404 404 302 302 404 403 403",
+         "{guard_change}", data=REASON),
+    post("gateway:guardrail_change_reject", "404 404 404 404 404 302 302 404 403 403",
+         "{guard_change}", data=REASON),
+    post("gateway:guardrail_change_withdraw", "404 404 404 404 404 403 403 404 302 403",
+         "{guard_change}"),
+    get("gateway:guard_hits", "200"),
+    get("gateway:guard_hits", "200", data={"format": "csv"}),
+    get("gateway:guard_hit_detail", "200 404 200 404 404 200 200 404 200 200", "{guard_hit}"),
+    post("gateway:guard_hit_mark", "403 404 403 404 404 302 302 404 302 302", "{guard_hit}",
+         data={"mark": "FALSE"}),
     get("promotions:emergency_create", "403 403 403 403 403 403 403 403 200 403", "{promotion}"),
     post("promotions:emergency_create", "403 403 403 403 403 403 403 403 302 403", "{promotion}",
          data=EMERGENCY),
@@ -697,6 +718,21 @@ DOORS = [
     "403", "{promotion}", "reject", data=SEEN_NAMES),
     get("api:promotion_policies", "200"),
     get("api:promotion_policy_revisions", "200", "PHI"),
+    get("api:guardrails", "200"),
+    get("api:guardrail_revisions", "200"),
+    get("api:guardrails_measured", "200"),
+    get("api:guardrail_changes", "404 404 404 404 404 200 200 404 200 200"),
+    send("api:guardrail_changes", "403 403 403 403 403 403 403 403 409 403", data=GUARDRAILS),
+    get("api:guardrail_change", "404 404 404 404 404 200 200 404 200 200", "{guard_change}"),
+    send("api:guardrail_change_decide", "404 404 404 404 404 200 200 404 403 403",
+         "{guard_change}", "approve", data=REASON),
+    send("api:guardrail_change_decide", "404 404 404 404 404 200 200 404 403 403",
+         "{guard_change}", "reject", data=REASON),
+    send("api:guardrail_change_decide", "404 404 404 404 404 403 403 404 200 403",
+         "{guard_change}", "withdraw"),
+    get("api:guard_hits", "200"),
+    send("api:guard_hit_mark", "403 404 403 404 404 200 200 404 200 200", "{guard_hit}",
+         data={"mark": "TRUE"}),
     get("api:pipelines", "200"),
     send("api:pipelines_token", "401 401 401 401 401 401 401 401 401 401 401 401",
         data={"token": "e30.e30.e30"}),

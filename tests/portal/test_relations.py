@@ -32,6 +32,7 @@ from apps.accounts.recertification.models import RoleReview
 from apps.accounts.roles import (
     CLOSES_MONTHS,
     DECIDES_CAPACITY,
+    DECIDES_GUARDRAILS,
     DECIDES_NEW_MODELS,
     DECIDES_PIPELINES,
     DECIDES_POLICIES,
@@ -55,6 +56,7 @@ from apps.chargeback.closing.models import MonthClose
 from apps.chargeback.models import PriceChange
 from apps.common import decisions
 from apps.evals.models import EvalSuite
+from apps.gateway.guard.models import GuardrailChange
 from apps.promotions.emergencies.models import Emergency
 from apps.promotions.models import Promotion, Rollout
 from apps.promotions.policy.models import PolicyChange
@@ -149,6 +151,8 @@ DECISIONS = [
              free=(PUBLISHED, OWNS, NOBODY), prepare=waits_at_its_weight),
     Decision("policy_change", PolicyChange, DECIDES_POLICIES,
              both("promotions:policy_change", "api:promotion_policy_change_decide")),
+    Decision("guard_change", GuardrailChange, DECIDES_GUARDRAILS,
+             both("gateway:guardrail_change", "api:guardrail_change_decide")),
     Decision("pipeline_change", PipelineChange, DECIDES_PIPELINES,
              both("accounts:pipeline_change", "api:pipeline_change_decide")),
     Decision("promotion", Promotion, DECLARES_EMERGENCIES,

@@ -14,6 +14,7 @@ from apps.catalog.signers import telling as signers
 from apps.chargeback import telling as chargeback
 from apps.evals import telling as evals
 from apps.evals.suites import telling as suites
+from apps.gateway.guard import telling as guardrails
 from apps.integrations.mail.client import client_from_settings as mail_client
 from apps.integrations.webhooks.client import client_from_settings as webhook_client
 from apps.metering import retirement
@@ -39,6 +40,7 @@ TELLERS: dict[str, Callable[..., int]] = {
     "pipelines": pipelines.tell,
     "capacity": capacity.tell,
     "promotions": promotions.tell,
+    "guardrails": guardrails.tell,
     "chargeback": chargeback.tell,
     "record": record.tell,
     "retirements": retirement.tell,
