@@ -16,6 +16,7 @@ from django.urls import reverse
 
 # Django finds an app's models through this module only
 from apps.access.budgets import models as budget_models  # noqa: F401
+from apps.access.holds import models as hold_models  # noqa: F401
 from apps.access.recertification import models as recertification_models  # noqa: F401
 from apps.accounts.models import Team, User
 from apps.accounts.roles import ASKS_FOR_MODELS, OWNS_MODELS, SEES_EVERY_TEAM
@@ -201,6 +202,12 @@ class Grant(Terms):
 
     class Meta:
         ordering = ("-active_from",)
+        indexes = (
+            models.Index(fields=("-active_from",), name="grant_newest"),
+            models.Index(
+                fields=("revoked_at",), name="grant_by_end", condition=Q(revoked_at__isnull=False)
+            ),
+        )
         constraints = (
             ExclusionConstraint(
                 name="grant_one_active_per_team_and_model",

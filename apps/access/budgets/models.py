@@ -1,5 +1,5 @@
 """How much may be spent: budgets, the changes that somebody asks for and another person decides,
-boosts for a while, and what the gateway holds against a budget while a call is under way.
+and boosts for a while. What the gateway holds against them stands in apps/access/holds.
 
 A budget is of a cost center, of a team, or of a team and a model; calendar months in its own zone
 begin with nothing spent. A budget that changes is a new row of the same series, so what was in
@@ -148,6 +148,9 @@ class Budget(models.Model):
         indexes = (
             models.Index(fields=("series", "-active_from"), name="budget_by_series"),
             models.Index(fields=("-active_from", "-id"), name="budget_newest"),
+            models.Index(
+                fields=("active_to",), name="budget_by_end", condition=Q(active_to__isnull=False)
+            ),
         )
         constraints = (
             ExclusionConstraint(
@@ -393,87 +396,6 @@ class BoostEnd(models.Model):
 
     def __str__(self) -> str:
         return f"end of the {self.boost}"
-
-
-class Held(models.Model):
-    """A call by the names that budgets match: what it may use, or has used, at most or exactly.
-
-    usd: by the price list; None where its tokens have no price, which is not 0.
-    """
-
-    cost_center = models.CharField(max_length=32, blank=True, default="")
-    team = models.CharField(max_length=63, blank=True, default="")
-    model = models.CharField(max_length=40, blank=True, default="")
-    usd = models.DecimalField(max_digits=30, decimal_places=12, null=True, blank=True)
-    tokens = models.BigIntegerField()
-
-    class Meta:
-        abstract = True
-
-
-class BudgetReservation(Held):
-    """The most that a call under way may use. The gateway's gate will write it before the call goes
-    on, and close it when the call is settled; nothing writes it yet. One that expires was left by a
-    gate that died.
-    """
-
-    call_id = models.UUIDField(primary_key=True)
-    reserved_at = models.DateTimeField()
-    expires_at = models.DateTimeField()
-    closed_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        indexes = (
-            models.Index(
-                fields=("reserved_at",),
-                name="budget_reservation_open",
-                condition=Q(closed_at__isnull=True),
-            ),
-        )
-        constraints = (
-            models.CheckConstraint(
-                condition=Q(expires_at__gt=F("reserved_at")),
-                name="budget_reservation_expires_later",
-            ),
-            models.CheckConstraint(
-                condition=Q(tokens__gte=0) & (Q(usd__isnull=True) | Q(usd__gte=0)),
-                name="budget_reservation_not_negative",
-            ),
-        )
-
-    def __str__(self) -> str:
-        return str(self.call_id)
-
-
-class SettledCall(Held):
-    """What a call used, as the gate that let it through counted it; nothing writes it yet.
-
-    summed_at: when the ledger's sum of its hour took it in, set in the transaction that made that
-    sum. Until then it is counted beside the sum, afterwards in it, and never twice.
-    """
-
-    call_id = models.UUIDField(primary_key=True)  # the usage event's own id
-    occurred_at = models.DateTimeField()
-    settled_at = models.DateTimeField()
-    summed_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        indexes = (
-            models.Index(
-                fields=("occurred_at",),
-                name="settled_call_not_summed",
-                condition=Q(summed_at__isnull=True),
-            ),
-        )
-        constraints = (
-            models.CheckConstraint(
-                condition=Q(tokens__gte=0) & (Q(usd__isnull=True) | Q(usd__gte=0)),
-                name="settled_call_not_negative",
-            ),
-        )
-
-    def __str__(self) -> str:
-        return str(self.call_id)
 
 
 class BudgetAlertQuerySet(models.QuerySet["BudgetAlert"]):

@@ -39,7 +39,7 @@ _SUMS = """cost_center, team, model, NULL::date, SUM(tokens)::bigint,
     COALESCE(SUM(tokens) FILTER (WHERE usd IS NULL), 0)::bigint, 0::bigint, SUM(usd)"""
 _HELD = f"""
     SELECT '{RESERVED}', {_SUMS} FROM access_budgetreservation
-    WHERE closed_at IS NULL AND expires_at > %s AND reserved_at >= %s AND reserved_at < %s
+    WHERE expires_at > %s AND reserved_at >= %s AND reserved_at < %s
     GROUP BY cost_center, team, model
     UNION ALL SELECT '{SETTLED}', {_SUMS} FROM access_settledcall
     WHERE summed_at IS NULL AND occurred_at >= %s AND occurred_at < %s

@@ -1,0 +1,262 @@
+"""One turn of a gate's purse, as a function: what is settled, given back, reserved and extended, in
+one transaction and one round trip.
+
+Rows are locked in an order that is the same for everybody: reservations by id, settled calls by id,
+new counters by key, counters by id. Nobody who holds a later one waits for an earlier one, so turns
+wait for each other and never in a ring.
+
+A call counts in every counter whose scope and window it lies in; the limits that it must pass come
+from the gate. Settles come first, so that what they give back can be used by the same turn.
+"""
+
+from django.db import migrations
+
+# how the rows of a gate's counters are told from dead ones soon enough: they change all the time
+STORAGE = """
+ALTER TABLE access_counter SET (fillfactor = 50, autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 2000, autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 2000);
+ALTER TABLE access_budgetreservation SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,
+    autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 2000);
+CREATE TRIGGER settled_call_summed_once BEFORE UPDATE ON access_settledcall
+    FOR EACH ROW WHEN (OLD.summed_at IS NOT NULL AND OLD IS DISTINCT FROM NEW)
+    EXECUTE FUNCTION refused('a settled call is taken into the sum of its hour once');
+CREATE TRIGGER budget_reservation_lease BEFORE UPDATE ON access_budgetreservation
+    FOR EACH ROW WHEN (NEW.expires_at < OLD.expires_at)
+    EXECUTE FUNCTION refused('the lease of a reservation is never cut short');
+"""
+STORAGE_BACK = """
+DROP TRIGGER settled_call_summed_once ON access_settledcall;
+DROP TRIGGER budget_reservation_lease ON access_budgetreservation;
+"""
+TURN = """
+CREATE FUNCTION purse_turn(
+    moment timestamptz, lease interval,
+    -- what is to be reserved, in the order in which it came; minute: of the tokens of its minute
+    r_id uuid[], r_at timestamptz[], r_cost_center text[], r_team text[], r_model text[],
+    r_usd numeric[], r_tokens bigint[], r_minute bigint[],
+    -- limits: of which of those calls (from 1), level 1 cost center, 2 team, 3 team and model
+    l_call int[], l_kind text[], l_level int[], l_starts_at timestamptz[], l_most numeric[],
+    -- what is settled; counts: false where it only gives back
+    s_id uuid[], s_at timestamptz[], s_cost_center text[], s_team text[], s_model text[],
+    s_usd numeric[], s_tokens bigint[], s_counts boolean[],
+    -- what is given back if it has expired; whose lease goes on
+    x_id uuid[], e_id uuid[]
+) RETURNS TABLE (said text, call int, no int, taken numeric, id uuid)
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    -- given back, and newly settled
+    k_id uuid[]; k_at timestamptz[]; k_cost_center text[]; k_team text[]; k_model text[];
+    k_usd numeric[]; k_tokens bigint[]; k_minute bigint[];
+    u_id uuid[];
+    -- the counters that are touched, in the order of their ids
+    c_id bigint[]; c_kind text[]; c_cost_center text[]; c_team text[]; c_model text[];
+    c_starts_at timestamptz[]; c_ends_at timestamptz[]; c_ready boolean[];
+    c_taken numeric[]; c_reserved numeric[]; c_used numeric[];
+    -- one for each call to be reserved and counter that it counts in
+    p_call int[]; p_counter int[]; p_wanted numeric[]; p_most numeric[]; p_no int[];
+    unready int[]; double int[]; passed int[] := '{}';
+    p int := 1; first int; last int; n int; i int; is_short boolean;
+BEGIN
+    -- whoever makes counters ready waits until no turn is under way that does not see them
+    PERFORM pg_advisory_xact_lock_shared(7113, 1);
+
+    IF cardinality(s_id) + cardinality(x_id) + cardinality(e_id) > 0 THEN
+        SELECT array_agg(h.call_id), array_agg(h.reserved_at), array_agg(h.cost_center), array_agg(h.team),
+            array_agg(h.model), array_agg(h.usd), array_agg(h.tokens), array_agg(h.minute_tokens)
+        INTO k_id, k_at, k_cost_center, k_team, k_model, k_usd, k_tokens, k_minute
+        FROM (
+            SELECT b.* FROM access_budgetreservation b WHERE b.call_id = ANY (s_id || x_id || e_id)
+            ORDER BY b.call_id FOR UPDATE
+        ) h
+        WHERE h.call_id = ANY (s_id) OR (h.call_id = ANY (x_id) AND h.expires_at <= moment);
+        WITH fresh AS (
+            INSERT INTO access_settledcall
+                (call_id, occurred_at, settled_at, cost_center, team, model, usd, tokens)
+            SELECT DISTINCT ON (s.id) s.id, s.at, moment, s.cost_center, s.team, s.model, s.usd, s.tokens
+            FROM unnest(s_id, s_at, s_cost_center, s_team, s_model, s_usd, s_tokens, s_counts)
+                s (id, at, cost_center, team, model, usd, tokens, counts)
+            WHERE s.counts ORDER BY s.id
+            ON CONFLICT (call_id) DO NOTHING RETURNING call_id
+        ) SELECT array_agg(fresh.call_id) INTO u_id FROM fresh;
+    END IF;
+
+    -- every minute, and every team's calls of a model, has its counter before a call counts in it
+    INSERT INTO access_counter (kind, cost_center, team, model, starts_at, ends_at, reserved, used, is_ready)
+    SELECT w.kind, '', w.team, w.model, w.starts_at, w.ends_at, 0, 0, true
+    FROM (
+        SELECT DISTINCT 'MINUTE' AS kind, r.team, r.model, date_trunc('minute', r.at) AS starts_at,
+            date_trunc('minute', r.at) + interval '1 minute' AS ends_at
+        FROM unnest(r_at, r_team, r_model) r (at, team, model)
+        UNION ALL
+        SELECT DISTINCT 'CALLS', r.team, r.model, '1970-01-01 00:00Z'::timestamptz, '9000-01-01 00:00Z'::timestamptz
+        FROM unnest(r_team, r_model) r (team, model)
+    ) w
+    WHERE NOT EXISTS (
+        SELECT FROM access_counter c WHERE c.cost_center = '' AND c.team = w.team AND c.model = w.model
+        AND c.kind = w.kind AND c.starts_at = w.starts_at
+    )
+    ORDER BY w.team, w.model, w.kind, w.starts_at
+    ON CONFLICT DO NOTHING;
+
+    SELECT array_agg(DISTINCT c.id) INTO c_id
+    FROM (
+        SELECT r.cost_center, r.team, r.model, r.at
+        FROM unnest(r_cost_center, r_team, r_model, r_at) r (cost_center, team, model, at)
+        UNION SELECT s.cost_center, s.team, s.model, s.at
+        FROM unnest(s_cost_center, s_team, s_model, s_at) s (cost_center, team, model, at)
+        UNION SELECT k.cost_center, k.team, k.model, k.at
+        FROM unnest(k_cost_center, k_team, k_model, k_at) k (cost_center, team, model, at)
+    ) o
+    CROSS JOIN LATERAL (VALUES (o.cost_center, '', ''), ('', o.team, ''), ('', o.team, o.model))
+        scope (cost_center, team, model)
+    JOIN access_counter c ON c.cost_center = scope.cost_center AND c.team = scope.team
+        AND c.model = scope.model AND c.starts_at <= o.at AND c.ends_at > o.at
+    WHERE scope.cost_center <> '' OR scope.team <> '';
+
+    SELECT array_agg(c.id), array_agg(c.kind), array_agg(c.cost_center), array_agg(c.team), array_agg(c.model),
+        array_agg(c.starts_at), array_agg(c.ends_at), array_agg(c.is_ready), array_agg(c.reserved + c.used)
+    INTO c_id, c_kind, c_cost_center, c_team, c_model, c_starts_at, c_ends_at, c_ready, c_taken
+    FROM (SELECT a.* FROM access_counter a WHERE a.id = ANY (c_id) ORDER BY a.id FOR UPDATE) c;
+
+    -- what is given back and what was used, by counter
+    SELECT array_agg(COALESCE(d.reserved, 0) ORDER BY c.i), array_agg(COALESCE(d.used, 0) ORDER BY c.i),
+        array_agg(c.taken + COALESCE(d.reserved, 0) + COALESCE(d.used, 0) ORDER BY c.i)
+    INTO c_reserved, c_used, c_taken
+    FROM unnest(c_taken) WITH ORDINALITY c (taken, i)
+    LEFT JOIN (
+        SELECT c.i, SUM(o.reserved) AS reserved, SUM(o.used) AS used
+        FROM unnest(c_kind, c_cost_center, c_team, c_model, c_starts_at, c_ends_at) WITH ORDINALITY
+            c (kind, cost_center, team, model, starts_at, ends_at, i)
+        JOIN (
+            SELECT scope.*, a.at, a.kind, a.reserved, a.used
+            FROM (
+                SELECT k.cost_center, k.team, k.model, k.at, v.kind, v.reserved, 0 AS used
+                FROM unnest(k_cost_center, k_team, k_model, k_at, k_usd, k_tokens, k_minute)
+                    k (cost_center, team, model, at, usd, tokens, minute)
+                CROSS JOIN LATERAL (
+                    VALUES ('USD', -COALESCE(k.usd, 0)), ('TOKENS', -k.tokens), ('MINUTE', -k.minute), ('CALLS', -1)
+                ) v (kind, reserved)
+                UNION ALL
+                SELECT s.cost_center, s.team, s.model, s.at, v.kind, 0, v.used
+                FROM (
+                    SELECT DISTINCT ON (s.id) s.* FROM unnest(s_id, s_at, s_cost_center, s_team, s_model, s_usd, s_tokens)
+                        s (id, at, cost_center, team, model, usd, tokens)
+                    WHERE s.id = ANY (u_id) ORDER BY s.id
+                ) s
+                CROSS JOIN LATERAL (
+                    VALUES ('USD', COALESCE(s.usd, 0)), ('TOKENS', s.tokens), ('MINUTE', s.tokens)
+                ) v (kind, used)
+            ) a
+            CROSS JOIN LATERAL (VALUES (a.cost_center, '', ''), ('', a.team, ''), ('', a.team, a.model))
+                scope (cost_center, team, model)
+            WHERE scope.cost_center <> '' OR scope.team <> ''
+        ) o ON o.cost_center = c.cost_center AND o.team = c.team AND o.model = c.model AND o.kind = c.kind
+            AND c.starts_at <= o.at AND c.ends_at > o.at
+        GROUP BY c.i
+    ) d ON d.i = c.i;
+
+    IF cardinality(r_id) > 0 THEN
+        SELECT array_agg(w.n), array_agg(w.i), array_agg(w.wanted), array_agg(w.most), array_agg(w.no)
+        INTO p_call, p_counter, p_wanted, p_most, p_no
+        FROM (
+            SELECT r.n, c.i, l.most, l.no,
+                CASE c.kind WHEN 'USD' THEN r.usd WHEN 'TOKENS' THEN r.tokens WHEN 'MINUTE' THEN r.minute
+                    ELSE 1 END AS wanted
+            FROM unnest(r_cost_center, r_team, r_model, r_at, r_usd, r_tokens, r_minute) WITH ORDINALITY
+                r (cost_center, team, model, at, usd, tokens, minute, n)
+            CROSS JOIN LATERAL (
+                VALUES (1, r.cost_center, '', ''), (2, '', r.team, ''), (3, '', r.team, r.model)
+            ) scope (level, cost_center, team, model)
+            JOIN unnest(c_kind, c_cost_center, c_team, c_model, c_starts_at, c_ends_at) WITH ORDINALITY
+                c (kind, cost_center, team, model, starts_at, ends_at, i)
+                ON c.cost_center = scope.cost_center AND c.team = scope.team AND c.model = scope.model
+                AND c.starts_at <= r.at AND c.ends_at > r.at
+            LEFT JOIN unnest(l_call, l_kind, l_level, l_starts_at, l_most) WITH ORDINALITY
+                l (call, kind, level, starts_at, most, no)
+                ON l.call = r.n AND l.kind = c.kind AND l.level = scope.level AND l.starts_at = c.starts_at
+            WHERE scope.cost_center <> '' OR scope.team <> ''
+            ORDER BY r.n, c.i
+        ) w;
+        SELECT array_agg(DISTINCT l.call) INTO unready
+        FROM unnest(l_call) WITH ORDINALITY l (call, no)
+        LEFT JOIN unnest(p_no, p_counter) w (no, i) ON w.no = l.no
+        WHERE w.i IS NULL OR NOT c_ready[w.i];
+        SELECT array_agg(DISTINCT r.n) INTO double
+        FROM unnest(r_id) WITH ORDINALITY r (id, n)
+        WHERE EXISTS (SELECT FROM access_budgetreservation b WHERE b.call_id = r.id AND NOT (b.call_id = ANY (COALESCE(k_id, '{}'))))
+            OR EXISTS (SELECT FROM access_settledcall s WHERE s.call_id = r.id)
+            OR EXISTS (
+                SELECT FROM unnest(r_id) WITH ORDINALITY other (id, n) WHERE other.id = r.id AND other.n < r.n
+            );
+    END IF;
+
+    last := COALESCE(cardinality(p_call), 0);
+    FOR n IN 1 .. cardinality(r_id) LOOP
+        first := p;
+        is_short := false;
+        IF n = ANY (unready) THEN
+            said := 'UNREADY'; call := n; no := NULL; taken := NULL; id := NULL; RETURN NEXT;
+            is_short := true;
+        ELSIF n = ANY (double) THEN
+            said := 'DOUBLE'; call := n; no := NULL; taken := NULL; id := NULL; RETURN NEXT;
+            is_short := true;
+        END IF;
+        WHILE p <= last AND p_call[p] = n LOOP
+            i := p_counter[p];
+            IF p_no[p] IS NOT NULL AND NOT COALESCE(n = ANY (unready), false) AND NOT COALESCE(n = ANY (double), false)
+               AND CASE WHEN p_wanted[p] IS NULL THEN c_taken[i] >= p_most[p]
+                   ELSE c_taken[i] + p_wanted[p] > p_most[p] END THEN
+                said := 'SHORT'; call := n; no := p_no[p]; taken := c_taken[i]; id := NULL; RETURN NEXT;
+                is_short := true;
+            END IF;
+            p := p + 1;
+        END LOOP;
+        IF NOT is_short THEN
+            passed := passed || n;
+            FOR q IN first .. p - 1 LOOP
+                i := p_counter[q];
+                IF p_wanted[q] <> 0 THEN
+                    c_taken[i] := c_taken[i] + p_wanted[q];
+                    c_reserved[i] := c_reserved[i] + p_wanted[q];
+                END IF;
+            END LOOP;
+        END IF;
+    END LOOP;
+
+    UPDATE access_counter c SET reserved = c.reserved + d.reserved, used = c.used + d.used
+    FROM unnest(c_id, c_reserved, c_used) d (id, reserved, used)
+    WHERE c.id = d.id AND (d.reserved <> 0 OR d.used <> 0);
+    IF k_id IS NOT NULL THEN
+        DELETE FROM access_budgetreservation b WHERE b.call_id = ANY (k_id);
+        RETURN QUERY SELECT 'RELEASED', NULL::int, NULL::int, NULL::numeric, k.id
+            FROM unnest(k_id) k (id) WHERE k.id = ANY (x_id);
+    END IF;
+    INSERT INTO access_budgetreservation
+        (call_id, cost_center, team, model, usd, tokens, minute_tokens, reserved_at, expires_at)
+    SELECT r.id, r.cost_center, r.team, r.model, r.usd, r.tokens, r.minute, r.at, moment + lease
+    FROM unnest(r_id, r_cost_center, r_team, r_model, r_usd, r_tokens, r_minute, r_at) WITH ORDINALITY
+        r (id, cost_center, team, model, usd, tokens, minute, at, n)
+    WHERE r.n = ANY (passed) ORDER BY r.id;
+    IF cardinality(e_id) > 0 THEN
+        UPDATE access_budgetreservation b SET expires_at = moment + lease
+        WHERE b.call_id = ANY (e_id) AND b.expires_at < moment + lease;
+    END IF;
+END $$;
+REVOKE ALL ON FUNCTION purse_turn(timestamptz, interval, uuid[], timestamptz[], text[], text[], text[], numeric[],
+    bigint[], bigint[], int[], text[], int[], timestamptz[], numeric[], uuid[], timestamptz[], text[], text[], text[],
+    numeric[], bigint[], boolean[], uuid[], uuid[]) FROM PUBLIC;
+"""
+TURN_BACK = """
+DROP FUNCTION purse_turn(timestamptz, interval, uuid[], timestamptz[], text[], text[], text[], numeric[],
+    bigint[], bigint[], int[], text[], int[], timestamptz[], numeric[], uuid[], timestamptz[], text[], text[], text[],
+    numeric[], bigint[], boolean[], uuid[], uuid[]);
+"""
+
+
+class Migration(migrations.Migration):
+    dependencies = [("access", "0013_counters"), ("audit", "0005_guards")]
+    operations = [
+        migrations.RunSQL(STORAGE, STORAGE_BACK),
+        migrations.RunSQL(TURN, TURN_BACK),
+    ]
