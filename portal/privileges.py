@@ -213,9 +213,10 @@ PRIVILEGES: dict[str, May] = {
     ),
     "access.BoostEnd": FACT,
     "access.BudgetAlert": FACT,
-    # the gateway's gate will write them
-    "access.BudgetReservation": READ,
-    "access.SettledCall": READ,
+    # what the gateway's gate holds and counts; a worker gives back, joins and forgets
+    "access.Counter": May(insert=True, update=("reserved", "used", "is_ready"), delete=True),
+    "access.BudgetReservation": May(insert=True, update=("expires_at",), delete=True),
+    "access.SettledCall": May(insert=True, update=("summed_at",), delete=True),
     # what the observer saw
     "fleet.NodePool": OBSERVED,
     "fleet.NodeClaim": OBSERVED,
@@ -399,7 +400,7 @@ PRIVILEGES: dict[str, May] = {
 }
 
 # Functions of the owner that the role may call: each does one thing that the role may not do itself
-# and refuses everything else.
+# and refuses everything else. The last one does, with the caller's own rights, many things at once.
 FUNCTIONS = (
     "make_usage_day(date)",
     "make_key_day(date)",
@@ -411,6 +412,9 @@ FUNCTIONS = (
     "take_out_call_key(uuid, timestamptz)",
     "shared_usage_ids(date, date)",
     "shared_key_ids(date, date)",
+    "purse_turn(timestamptz, interval, uuid[], timestamptz[], text[], text[], text[], numeric[], "
+    "bigint[], bigint[], int[], text[], int[], timestamptz[], numeric[], uuid[], timestamptz[], "
+    "text[], text[], text[], numeric[], bigint[], boolean[], uuid[], uuid[])",
 )
 
 

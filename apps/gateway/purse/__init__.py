@@ -1,5 +1,5 @@
-"""Budgets, exact: what a call may use at most is reserved before it goes on, in one transaction over
-all budgets that it counts against, and released down to what it used at its end.
+"""Budgets, exact: what a call may use at most is reserved before it goes on, in one transaction
+over all budgets that it counts against, and released down to what it used at its end.
 
     terms.py   what people decided (budgets, boosts, grants, prices), in memory, seconds old
     bounds.py  the most that a call may use, and what a call used costs; pure

@@ -20,7 +20,6 @@ from apps.metering.skus import Sku
 # Of a version whose files tell no chat template: more than the longest preamble that we have seen.
 UNKNOWN_OVERHEAD = 512
 START_AND_END = 8  # tokens that a tokenizer puts around a text by itself
-READS_ONLY = (Operation.EMBEDDING, Operation.RERANK)
 _COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 _CODE = re.compile(r"\{[{%](.*?)[%}]\}", re.DOTALL)
 _QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"", re.DOTALL)
@@ -63,16 +62,20 @@ def bound(call: Call, *, context: int, overhead: int, prices: Prices) -> Bound:
     if call.operation == Operation.EMBEDDING:
         # each of its texts has the whole context, so that their sum has no other bound
         return Bound(read, money(prices, {Sku.EMBEDDING_INPUT: read}), read)
-    prompt = min(context, read)
     answer = min(context, context if call.max_tokens is None else call.max_tokens)
-    pairs = ((min(prompt, context - answer), answer), (prompt, min(answer, context - prompt)))
+    if call.operation == Operation.COMPLETION and call.n > 1:
+        # `n` may be many prompts, each with a context of its own
+        pairs: tuple[tuple[int, int], ...] = ((read + call.n * START_AND_END, answer),)
+    else:
+        prompt = min(context, read)
+        pairs = ((min(prompt, context - answer), answer), (prompt, min(answer, context - prompt)))
     costs = [
         money(prices, {_dearest_input(prices): of_prompt, Sku.OUTPUT: call.n * of_answer})
         for of_prompt, of_answer in pairs
     ]
     known = [usd for usd in costs if usd is not None]
     tokens = max(of_prompt + call.n * of_answer for of_prompt, of_answer in pairs)
-    return Bound(tokens, max(known) if known else None, prompt)
+    return Bound(tokens, max(known) if known else None, pairs[-1][0])
 
 
 def _growth(call: Call) -> int:

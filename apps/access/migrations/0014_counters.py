@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('access', '0012_decision_seen'),
+        ('access', '0013_service_class'),
         ('accounts', '0009_pipeline_guards'),
         ('catalog', '0016_signer_guards'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),

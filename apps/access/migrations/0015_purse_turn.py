@@ -56,7 +56,7 @@ DECLARE
     -- one for each call to be reserved and counter that it counts in
     p_call int[]; p_counter int[]; p_wanted numeric[]; p_most numeric[]; p_no int[];
     unready int[]; double int[]; passed int[] := '{}';
-    p int := 1; first int; last int; n int; i int; is_short boolean;
+    p int := 1; first int; last int; n int; i int; is_short boolean; is_out boolean;
 BEGIN
     -- whoever makes counters ready waits until no turn is under way that does not see them
     PERFORM pg_advisory_xact_lock_shared(7113, 1);
@@ -195,24 +195,24 @@ BEGIN
     FOR n IN 1 .. cardinality(r_id) LOOP
         first := p;
         is_short := false;
-        IF n = ANY (unready) THEN
-            said := 'UNREADY'; call := n; no := NULL; taken := NULL; id := NULL; RETURN NEXT;
-            is_short := true;
-        ELSIF n = ANY (double) THEN
-            said := 'DOUBLE'; call := n; no := NULL; taken := NULL; id := NULL; RETURN NEXT;
-            is_short := true;
+        is_out := COALESCE(n = ANY (unready || double), false);
+        IF is_out THEN
+            said := CASE WHEN n = ANY (unready) THEN 'UNREADY' ELSE 'DOUBLE' END;
+            call := n; no := NULL; taken := NULL; id := NULL;
+            RETURN NEXT;
         END IF;
         WHILE p <= last AND p_call[p] = n LOOP
             i := p_counter[p];
-            IF p_no[p] IS NOT NULL AND NOT COALESCE(n = ANY (unready), false) AND NOT COALESCE(n = ANY (double), false)
-               AND CASE WHEN p_wanted[p] IS NULL THEN c_taken[i] >= p_most[p]
-                   ELSE c_taken[i] + p_wanted[p] > p_most[p] END THEN
-                said := 'SHORT'; call := n; no := p_no[p]; taken := c_taken[i]; id := NULL; RETURN NEXT;
+            IF NOT is_out AND p_no[p] IS NOT NULL AND (
+                CASE WHEN p_wanted[p] IS NULL THEN c_taken[i] >= p_most[p] ELSE c_taken[i] + p_wanted[p] > p_most[p] END
+            ) THEN
+                said := 'SHORT'; call := n; no := p_no[p]; taken := c_taken[i]; id := NULL;
+                RETURN NEXT;
                 is_short := true;
             END IF;
             p := p + 1;
         END LOOP;
-        IF NOT is_short THEN
+        IF NOT is_short AND NOT is_out THEN
             passed := passed || n;
             FOR q IN first .. p - 1 LOOP
                 i := p_counter[q];
@@ -255,7 +255,7 @@ DROP FUNCTION purse_turn(timestamptz, interval, uuid[], timestamptz[], text[], t
 
 
 class Migration(migrations.Migration):
-    dependencies = [("access", "0013_counters"), ("audit", "0005_guards")]
+    dependencies = [("access", "0014_counters"), ("audit", "0005_guards")]
     operations = [
         migrations.RunSQL(STORAGE, STORAGE_BACK),
         migrations.RunSQL(TURN, TURN_BACK),
