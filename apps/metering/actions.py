@@ -23,7 +23,7 @@ from apps.common.periods import DAY, day_of, hour_of, month_bounds, month_of, mo
 from apps.common.tasks import enqueue_on_commit
 from apps.fleet.metrics.counts import EngineCount, engine_hours
 from apps.manifests.names import MODELS
-from apps.metering import days, sealing, store
+from apps.metering import days, sealing, settled, store
 from apps.metering.access_log import Entry, UsageRecord
 from apps.metering.estimates import with_estimates
 from apps.metering.gate import actions as gate
@@ -286,6 +286,7 @@ def roll_up_hours(*, hours: Collection[datetime], now: datetime) -> int:
     with closing(_summed(marked, now)) as rows:
         while together := list(islice(rows, ROWS_AT_ONCE)):
             HourlyUsage.objects.bulk_create(together)
+    settled.take_in(marked, now)
     DirtyHour.objects.filter(hour__in=marked).delete()
     return len(marked)
 

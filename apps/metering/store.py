@@ -198,6 +198,13 @@ def hour_sums(hours: Collection[datetime]) -> Generator[dict[str, Any]]:
                 yield row
 
 
+def keys_by_hour() -> QuerySet[Any]:
+    """Return, to be joined in Postgres, the calls as `hour_sums` counts them: their event_id,
+    occurred_at and `hour`.
+    """
+    return store().keys().annotate(hour=TruncHour("occurred_at", tzinfo=ZONE))
+
+
 _CALLS = [f"{outcome.value.lower()}_calls" for outcome in Outcome]
 
 

@@ -55,6 +55,11 @@ class Store(Protocol):
     def counted(self, start: datetime, end: datetime) -> QuerySet[UsageEvent]:
         """Return the calls of [start, end) that count, and nothing else."""
 
+    def keys(self) -> QuerySet[Any]:
+        """Return the event_id and occurred_at of all calls that count, in Postgres whatever holds
+        the calls.
+        """
+
     def make_days(self, days: Collection[date]) -> frozenset[date]:
         """Make room for the calls of days; return those that are in the archive alone. No day that
         is asked for goes away until the caller's transaction ends.

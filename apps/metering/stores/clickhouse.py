@@ -95,6 +95,10 @@ class ClickHouse:
         ids = list(self._keys(start, end).values_list("event_id", flat=True))
         return self._within(start, end).filter(event_id__in=ids)
 
+    def keys(self) -> QuerySet[Any]:
+        """Return the keys."""
+        return CallKey.objects.all()
+
     def make_days(self, days: Collection[date]) -> frozenset[date]:
         """Make room for the keys of days; one query."""
         return sql.days_not_made("make_key_day", days)

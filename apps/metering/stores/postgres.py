@@ -78,6 +78,10 @@ class Postgres:
         """Return the calls of [start, end)."""
         return UsageEvent.objects.filter(occurred_at__gte=start, occurred_at__lt=end)
 
+    def keys(self) -> QuerySet[Any]:
+        """Return the calls."""
+        return UsageEvent.objects.all()
+
     def make_days(self, days: Collection[date]) -> frozenset[date]:
         """Make room for days; one query."""
         return sql.days_not_made("make_usage_day", days)

@@ -1,0 +1,79 @@
+"""Calls that the gate settled and the ledger took in: counted once, before and after."""
+
+import uuid
+from datetime import timedelta
+
+import pytest
+
+from apps.access.holds.models import SettledCall
+from apps.metering import actions, settled
+from apps.metering.models import DirtyHour
+from tests.metering.test_actions import BEFORE, HOUR, LATER, NEXT, NOW, ingest, record
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("names", "each_store")]
+SECOND = timedelta(seconds=1)
+
+
+def settle(call, at=None, **changes):
+    values = {"cost_center": "CC-1", "team": "claims", "model": "summary", "tokens": 5}
+    at = at or call.occurred_at + SECOND
+    return SettledCall.objects.create(
+        call_id=call.event_id, occurred_at=at, settled_at=at, **values | changes
+    )
+
+
+def summed():
+    return dict(SettledCall.objects.values_list("call_id", "summed_at"))
+
+
+class TestTakeIn:
+    def test_takes_in_the_calls_that_the_sum_holds_and_no_others(self):
+        mine, edge, other = record(HOUR), record(NEXT - SECOND), record(NEXT)
+        before = record(BEFORE)
+        ingest(mine, edge, other, before)
+        for call in (mine, other, before):
+            settle(call)
+        settle(edge, at=NEXT + SECOND)  # by the gate's clock it began in the next hour
+        never_logged = settle(record(HOUR, event_id=uuid.uuid4()))
+        assert actions.roll_up_hours(hours=[HOUR], now=LATER) == 1
+        assert summed() == {
+            mine.event_id: LATER,
+            edge.event_id: LATER,
+            other.event_id: None,
+            before.event_id: None,
+            never_logged.call_id: None,
+        }
+        actions.roll_up_hours(hours=[NEXT], now=LATER + SECOND)
+        assert summed()[other.event_id] == LATER + SECOND
+        assert summed()[mine.event_id] == LATER
+
+    def test_leaves_the_calls_of_an_hour_that_cannot_be_summed(self, monkeypatch):
+        call = record(HOUR)
+        ingest(call)
+        settle(call)
+
+        def broken(*_):
+            raise RuntimeError
+
+        monkeypatch.setattr(settled, "take_in", broken)
+        with pytest.raises(RuntimeError):
+            actions.roll_up_hours(hours=[HOUR], now=LATER)
+        assert DirtyHour.objects.filter(hour=HOUR).exists()
+        assert summed() == {call.event_id: None}
+
+
+class TestTakeInLate:
+    def test_takes_in_what_was_settled_after_its_hour_was_summed(self):
+        late, waiting = record(HOUR), record(NEXT)
+        ingest(late, waiting)
+        actions.roll_up_hours(hours=[HOUR], now=NOW)
+        for call in (late, waiting):
+            settle(call)
+        never_logged = settle(record(HOUR, event_id=uuid.uuid4()))
+        assert settled.take_in_late(LATER) == 1
+        assert summed() == {
+            late.event_id: LATER,
+            waiting.event_id: None,
+            never_logged.call_id: None,
+        }
+        assert settled.take_in_late(LATER) == 0
