@@ -400,7 +400,7 @@ PRIVILEGES: dict[str, May] = {
 }
 
 # Functions of the owner that the role may call: each does one thing that the role may not do itself
-# and refuses everything else. The last one does, with the caller's own rights, many things at once.
+# and refuses everything else.
 FUNCTIONS = (
     "make_usage_day(date)",
     "make_key_day(date)",
@@ -412,9 +412,6 @@ FUNCTIONS = (
     "take_out_call_key(uuid, timestamptz)",
     "shared_usage_ids(date, date)",
     "shared_key_ids(date, date)",
-    "purse_turn(timestamptz, interval, uuid[], timestamptz[], text[], text[], text[], numeric[], "
-    "bigint[], bigint[], int[], text[], int[], timestamptz[], numeric[], uuid[], timestamptz[], "
-    "text[], text[], text[], numeric[], bigint[], boolean[], uuid[], uuid[])",
 )
 
 

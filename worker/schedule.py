@@ -182,6 +182,26 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 10.0,
         "options": {"expires": 10},
     },
+    # Gives back what calls hold whose gate died: two minutes after, as long as a lease lasts. If it
+    # stops, budgets have less left than they should.
+    "give-back-expired": {
+        "task": "gateway.give_back_expired",
+        "schedule": 10.0,
+        "options": {"expires": 10},
+    },
+    # Brings into the gate's counters what the ledger alone knows. If it stops, what came to be
+    # known by then is not refused, and a month that begins has no counter after a day.
+    "keep-counters": {
+        "task": "gateway.keep_counters",
+        "schedule": 30.0,
+        "options": {"expires": 30},
+    },
+    # Deletes settled calls that count nowhere any more. If it stops, only their table grows.
+    "forget-settled": {
+        "task": "gateway.forget_settled",
+        "schedule": crontab(minute=25),
+        "options": {"expires": 3600},
+    },
     # A moving rollout is looked at every 2 s so that its page is live. If it stops, rollouts stand
     # still.
     "reconcile-due-rollouts": {

@@ -296,6 +296,25 @@ def traffic_policy(
     return _policy("BackendTrafficPolicy", model, namespace, spec)
 
 
+def too_many_tokens(team: str, model: str, *, limit: str, reset: str) -> str:
+    """Return what a caller hears whose team has used up a minute's tokens. reset: seconds until the
+    next minute, which no other words of the answer say otherwise.
+    """
+    return (
+        f"Team {team} has used up its tokens per minute for model {model} (limit: {limit}). "
+        f"The budget resets in {reset} seconds."
+    )
+
+
+def not_granted(team: str, model: str, portal_url: str) -> str:
+    """Return what a caller hears whose team may not call a model."""
+    return (
+        f"Team {team} has no grant for model {model}, or no model of this name is served, or the "
+        f"access token names no cost center or no end. "
+        f"Request access in the portal: {portal_url}"
+    )
+
+
 def _overrides(answers: Answers) -> list[Manifest]:
     """Return what is said instead of Envoy's own 503, 429 and 403: bare words, or nothing.
 
@@ -307,15 +326,9 @@ def _overrides(answers: Answers) -> list[Manifest]:
         f"was counted and "
         f"wakes it; nothing was charged. Send it again in {answers.retry_after} seconds."
     )
-    no_tokens = (
-        f"Team {_TEAM} has used up its tokens per minute for model {_MODEL} (limit: {_LIMIT}). "
-        f"The budget resets in {_RESET} seconds."
-    )
-    no_grant = (  # of an unknown model too: its caller meets the policy of the oldest route
-        f"Team {_TEAM} has no grant for model {_MODEL}, or no model of this name is served, or the "
-        f"access token names no cost center or no end. "
-        f"Request access in the portal: {answers.portal_url}"
-    )
+    no_tokens = too_many_tokens(_TEAM, _MODEL, limit=_LIMIT, reset=_RESET)
+    # of an unknown model too: its caller meets the policy of the oldest route
+    no_grant = not_granted(_TEAM, _MODEL, answers.portal_url)
     return [
         _override(503, "unavailable_error", "no_replica", no_replica, str(answers.retry_after)),
         # a header cannot say what a body can

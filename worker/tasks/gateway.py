@@ -6,6 +6,7 @@ from apps.catalog.models import RegisteredModel
 from apps.common.tasks import enqueue_on_commit
 from apps.gateway import actions, reconcile
 from apps.gateway.models import PolicyRevision
+from apps.gateway.purse import upkeep
 from apps.integrations.errors import TemporaryError
 from apps.integrations.git.client import client_from_settings as git_client
 from apps.integrations.kubernetes.client import client_from_settings as kubernetes_client
@@ -38,3 +39,21 @@ def reconcile_due_policies(**_: object) -> None:
     for pk in PolicyRevision.objects.filter(next_check_at__lte=now()).values_list("pk", flat=True):
         enqueue_on_commit("gateway.reconcile_policy", revision_id=pk)
     reconcile.find_outdated(now=now())
+
+
+@app.task(name="gateway.give_back_expired", acks_late=True, time_limit=60)
+def give_back_expired(**_: object) -> None:
+    """Give back what calls hold whose gate died."""
+    upkeep.give_back_expired(now=now())
+
+
+@app.task(name="gateway.keep_counters", acks_late=True, time_limit=120)
+def keep_counters(**_: object) -> None:
+    """Hold the counters of budgets to what counts against them."""
+    upkeep.keep_counters(now=now())
+
+
+@app.task(name="gateway.forget_settled", acks_late=True, time_limit=300)
+def forget_settled(**_: object) -> None:
+    """Delete the settled calls that count nowhere any more."""
+    upkeep.forget_settled(now=now())

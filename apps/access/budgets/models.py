@@ -59,6 +59,24 @@ def in_unit(amount: Decimal, unit: str) -> str:
     return counted(round(amount), "token").replace("-", "−")
 
 
+def scope_words(cost_center: str, team: str, model: str) -> str:
+    """Return what a budget is for: "cost center CC-1", "claims-review", "claims-review for
+    summary". "" for any.
+    """
+    if cost_center:
+        return f"cost center {cost_center}"
+    return f"{team} for {model}" if model else team
+
+
+def decider_words(*, of_cost_center: bool, owner_team: str) -> str:
+    """Return who sets a budget and decides about it, without an article. owner_team: of the model
+    that it is for, "" where it is for all.
+    """
+    if of_cost_center:
+        return "finance person or platform engineer"
+    return f"model owner of {owner_team} or finance person" if owner_team else "finance person"
+
+
 STRICTNESS = (Mode.WARN, Mode.SOFT, Mode.HARD)
 
 
@@ -195,13 +213,9 @@ class Budget(models.Model):
 
     @property
     def scope(self) -> str:
-        """Return what it is for: "cost center CC-1", "claims-review", "claims-review for
-        summary".
-        """
-        if self.cost_center:
-            return f"cost center {self.cost_center}"
-        return (
-            f"{self.team} for {self.registered_model}" if self.registered_model else f"{self.team}"
+        """Return what it is for, as scope_words does."""
+        return scope_words(
+            str(self.cost_center or ""), str(self.team or ""), str(self.registered_model or "")
         )
 
     def is_active(self, at: datetime) -> bool:
@@ -210,11 +224,8 @@ class Budget(models.Model):
 
     def decider(self) -> str:
         """Return who sets it and decides about it, without an article."""
-        if self.cost_center_id:
-            return "finance person or platform engineer"
-        if self.registered_model:
-            return f"model owner of {self.registered_model.owner_team} or finance person"
-        return "finance person"
+        owner = str(self.registered_model.owner_team) if self.registered_model else ""
+        return decider_words(of_cost_center=self.cost_center_id is not None, owner_team=owner)
 
     def is_set_by(self, user: User) -> bool:
         """Tell whether this person sets it and decides about it."""

@@ -243,9 +243,6 @@ BEGIN
         WHERE b.call_id = ANY (e_id) AND b.expires_at < moment + lease;
     END IF;
 END $$;
-REVOKE ALL ON FUNCTION purse_turn(timestamptz, interval, uuid[], timestamptz[], text[], text[], text[], numeric[],
-    bigint[], bigint[], int[], text[], int[], timestamptz[], numeric[], uuid[], timestamptz[], text[], text[], text[],
-    numeric[], bigint[], boolean[], uuid[], uuid[]) FROM PUBLIC;
 """
 TURN_BACK = """
 DROP FUNCTION purse_turn(timestamptz, interval, uuid[], timestamptz[], text[], text[], text[], numeric[],

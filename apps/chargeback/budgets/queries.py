@@ -1,5 +1,6 @@
 """What was spent of budgets: the ledger's hourly sums by the price list, beside what the gateway
-holds. Every page, alert and answer about budgets reads it here, as the gateway's gate will.
+holds. Every page, alert and answer about budgets reads it here, and the gate's counters are held to
+it (counters.py).
 
 The ledger's sums are made anew from the calls, never counted up. A month of any zone is a range of
 whole UTC hours. All parts of a zone's figures come from one statement, so from one moment.
@@ -16,6 +17,7 @@ from django.db import connection
 from django.db.models import Q
 
 from apps.access.budgets.models import Boost, Budget
+from apps.access.holds.models import ALWAYS_FROM, USD_PLACES, Counter
 from apps.chargeback.budgets.limits import (
     NOTHING,
     Amount,
@@ -35,6 +37,7 @@ from apps.metering.models import HourlyUsage
 
 UTC_ZONE = "UTC"  # whose days are those of the lines
 LEDGER, RESERVED, SETTLED = "LEDGER", "RESERVED", "SETTLED"
+COUNTED, HELD = "COUNTED", "HELD"
 _SUMS = """cost_center, team, model, NULL::date, SUM(tokens)::bigint,
     COALESCE(SUM(tokens) FILTER (WHERE usd IS NULL), 0)::bigint, 0::bigint, SUM(usd)"""
 _HELD = f"""
@@ -66,6 +69,25 @@ def _month(
     """Return what counts against budgets of a zone; one query. back: how far before today. until:
     what the ledger says of later hours is left out.
     """
+    sql, given = _month_sql(budgets, zone, at, back, until)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, given)
+        rows = cursor.fetchall()
+    return _read(rows, zones.month_in(zone, at) if back else None)
+
+
+def _month_sql(  # noqa: PLR0913 - what _month has, and one more
+    budgets: Sequence[Budget],
+    zone: str,
+    at: datetime,
+    back: timedelta = timedelta(),
+    until: datetime | None = None,
+    *,
+    expired: bool = False,
+) -> tuple[str, list[Any]]:
+    """Return the statement of _month, and its parameters. expired: count reservations too that
+    nobody keeps any more, until they are given back.
+    """
     start, end = zones.month_bounds_in(zone, zones.month_in(zone, at))
     told = min(end, until) if until else end
     before = zones.start_of_day_in(zone, zones.day_in(zone, at) - back)
@@ -81,10 +103,7 @@ def _month(
         days, given = uses_sql(start=first, end=told, **whose)
     # Only our own fixed texts are put into the statement; every value is a parameter.
     sql = f"SELECT '{LEDGER}', days.* FROM ({days}) days UNION ALL {_HELD}"  # noqa: S608
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [*given, at, start, end, start, end])
-        rows = cursor.fetchall()
-    return _read(rows, zones.month_in(zone, at) if back else None)
+    return sql, [*given, ALWAYS_FROM if expired else at, start, end, start, end]
 
 
 def _read(rows: Iterable[tuple[Any, ...]], month: date | None) -> Month:
@@ -100,6 +119,55 @@ def _read(rows: Iterable[tuple[Any, ...]], month: date | None) -> Month:
         for scope in use.scopes if kind == LEDGER else ():
             days[scope][day] = days[scope].get(day, NOTHING) + use
     return Month(days, add_up(held[LEDGER]), add_up(held[RESERVED]), add_up(held[SETTLED]))
+
+
+_OF_COUNTERS = f"""cost_center, team, model, NULL::date, id, 0::bigint, 0::bigint, {{}}
+    FROM {Counter._meta.db_table} WHERE kind IN ('USD', 'TOKENS') AND starts_at = %s"""
+_COUNTERS = f"""
+    SELECT '{COUNTED} ' || kind, {_OF_COUNTERS.format("used")}
+    UNION ALL SELECT '{HELD} ' || kind, {_OF_COUNTERS.format("reserved")}
+"""  # noqa: S608 - only our own names are in it
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far a budget's counter is from what counts against the budget. counter: its id; used,
+    reserved: what it lacks of each, below 0 where it has too much.
+    """
+
+    counter: int
+    used: Decimal
+    reserved: Decimal
+
+
+def drifts(budgets: Sequence[Budget], at: datetime) -> list[Drift]:
+    """Return how far the counter of each budget's month is from what counts against it, of those
+    that have one; one query for each zone, whose figures are all of one moment.
+    """
+    by_zone: defaultdict[str, list[Budget]] = defaultdict(list)
+    for budget in budgets:
+        by_zone[budget.zone].append(budget)
+    return [each for zone, theirs in by_zone.items() for each in _drifts(theirs, zone, at)]
+
+
+def _drifts(budgets: Sequence[Budget], zone: str, at: datetime) -> Iterable[Drift]:
+    sql, given = _month_sql(budgets, zone, at, expired=True)
+    start, _ = zones.month_bounds_in(zone, zones.month_in(zone, at))
+    with connection.cursor() as cursor:
+        cursor.execute(f"{sql} UNION ALL {_COUNTERS}", [*given, start, start])
+        rows = cursor.fetchall()
+    counted = {(row[0], row[1:4]): row for row in rows if row[0].startswith((COUNTED, HELD))}
+    month = _read((row for row in rows if row[0] in (LEDGER, RESERVED, SETTLED)), None)
+    for budget in budgets:
+        scope, unit = scope_of(budget), budget.unit
+        if (row := counted.get((f"{COUNTED} {unit}", scope))) is None:
+            continue
+        spent, settled, reserved = (
+            sums.get(scope, NOTHING).of(unit)
+            for sums in (month.spent, month.settled, month.reserved)
+        )
+        held = counted[f"{HELD} {unit}", scope][-1]
+        yield Drift(row[5], round(spent + settled - row[-1], USD_PLACES), reserved - held)
 
 
 @dataclass(frozen=True)
@@ -195,8 +263,7 @@ def decision(
     against. Two queries, and one for each zone of those budgets.
 
     The names are those of the call's token and request. usd: None where its tokens have no price.
-    Nothing asks this for real calls yet: the gateway's gate will, in the transaction in which it
-    writes its reservation.
+    The gateway's gate decides by counters of the same figures (apps/gateway/purse).
     """
     asked = Budget.objects.active(at).of_call(cost_center=cost_center, team=team, model=model)
     return decide(list(balances(asked.named(), at).values()), usd=usd, tokens=tokens)

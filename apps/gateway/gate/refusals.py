@@ -6,8 +6,10 @@ sentences for Envoy's own refusals (403, 429, 503) take the place of these.
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+
+from apps.manifests import gateway
 
 NEVER_AGAIN = {"x-should-retry": "false"}  # what OpenAI's clients obey before the status
 # Every code that the gate gives: whoever meets one knows that these are its own words.
@@ -177,3 +179,65 @@ def answer_filtered(rule: str, message: str = "") -> Refusal:
     return Refusal(
         400, "invalid_request_error", "content_filter", words, NEVER_AGAIN, guardrail=guardrail
     )
+
+
+# -- What limits refuse ----------------------------------------------------------------------------
+def not_granted(team: str, model: str, portal_url: str) -> Refusal:
+    """Return the refusal of a call to a model that its team has no grant for."""
+    message = gateway.not_granted(team, model, portal_url)
+    return Refusal(403, "permission_error", "no_grant", message, NEVER_AGAIN)
+
+
+def budget_spent(  # noqa: PLR0913 - each is a part of the sentence
+    *,
+    scope: str,
+    limit: str,
+    left: str,
+    wanted: str,
+    resets: str,
+    ask: str,
+    url: str,
+    others: Sequence[str] = (),
+) -> Refusal:
+    """Return the refusal of a call that a budget has too little left for. Clients do not repeat it.
+
+    scope: the budget that begins anew last of those that refuse; others: the rest of them. limit,
+    left: of its month; wanted: the most that the call may use, "" where its price is not known;
+    resets: when it begins anew; ask: whom to ask, without "ask"; url: the budget's page.
+    """
+    needs = f"This call may use up to {wanted}" if wanted else "What this call costs is not known"
+    more = f" So have {len(others)} more of its budgets: {', '.join(others)}." if others else ""
+    message = (
+        f"The monthly budget of {scope} has too little left for this call. {needs}, and {left} of "
+        f"{limit} is left until it begins anew on {resets}.{more} "
+        f"Ask {ask} for a boost: {url}"
+    )
+    return Refusal(402, "insufficient_quota", "insufficient_quota", message, NEVER_AGAIN)
+
+
+def too_many_tokens(team: str, model: str, *, limit: int, reset: int) -> Refusal:
+    """Return the refusal of a call that its minute has too few tokens left for. reset: seconds."""
+    message = gateway.too_many_tokens(team, model, limit=f"{limit:,}", reset=str(reset))
+    headers = {
+        "Retry-After": str(reset),
+        # what the policies' sentence is filled in with, where it takes this one's place
+        "x-ratelimit-limit": str(limit),
+        "x-ratelimit-reset": str(reset),
+    }
+    return Refusal(429, "rate_limit_error", "budget_exceeded", message, headers)
+
+
+def too_many_calls(team: str, model: str, *, limit: int, reset: int) -> Refusal:
+    """Return the refusal of a call while as many as may be are under way. reset: seconds until it
+    is worth another try.
+    """
+    message = (
+        f"Team {team} has {limit:,} calls of model {model} under way, as many as it may have at "
+        f"once. Send this one again in {reset} seconds, or when one of them has ended."
+    )
+    headers = {
+        "Retry-After": str(reset),
+        "x-ratelimit-limit": str(limit),
+        "x-ratelimit-reset": str(reset),
+    }
+    return Refusal(429, "rate_limit_error", "too_many_calls", message, headers)

@@ -20,6 +20,7 @@ from apps.metering.skus import Sku
 # Of a version whose files tell no chat template: more than the longest preamble that we have seen.
 UNKNOWN_OVERHEAD = 512
 START_AND_END = 8  # tokens that a tokenizer puts around a text by itself
+MOST_TOLD = 10**12
 _COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 _CODE = re.compile(r"\{[{%](.*?)[%}]\}", re.DOTALL)
 _QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"", re.DOTALL)
@@ -123,10 +124,15 @@ def cost(call: Call, used: Used, *, prices: Prices, prompt: int) -> Cost:
         return NO_COST
     if call.operation == Operation.RERANK:
         return Cost(0, money(prices, {Sku.RERANK_REQUEST: 1}))
-    read = prompt if used.input_tokens is None else used.input_tokens
-    written = used.output_tokens or 0
+    read = prompt if used.input_tokens is None else _sane(used.input_tokens)
+    written = _sane(used.output_tokens or 0)
     if call.operation == Operation.EMBEDDING:
         return Cost(read, money(prices, {Sku.EMBEDDING_INPUT: read}))
-    cached = min(used.cached_input_tokens or 0, read)
+    cached = min(_sane(used.cached_input_tokens or 0), read)
     quantities = {Sku.INPUT: read - cached, Sku.CACHED_INPUT: cached, Sku.OUTPUT: written}
     return Cost(read + written, money(prices, quantities))
+
+
+def _sane(told: int) -> int:
+    """Return a count that can be one. An engine that tells another is found by the ledger."""
+    return min(max(told, 0), MOST_TOLD)

@@ -243,8 +243,12 @@ class TestTheDatabase:
             "UPDATE access_boost SET amount = 1",
             "DELETE FROM access_boost",
             "UPDATE access_budgetchange SET amount = 1",
-            "INSERT INTO access_settledcall (call_id, cost_center, team, model, tokens,"
-            " occurred_at, settled_at) VALUES (gen_random_uuid(), '', '', '', 1, now(), now())",
+            "UPDATE access_settledcall SET tokens = 0",
+            "UPDATE access_settledcall SET team = 'other'",
+            "UPDATE access_budgetreservation SET usd = 0",
+            "UPDATE access_counter SET starts_at = now()",
+            "UPDATE access_counter SET team = 'other'",
+            "TRUNCATE access_counter",
             "UPDATE access_budgetalert SET threshold = 1",
         ],
     )

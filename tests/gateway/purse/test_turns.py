@@ -5,23 +5,21 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 
 from apps.access.holds.models import ALWAYS_FROM, BudgetReservation, Counter, Kind, SettledCall
 from apps.gateway.purse.turns import (
     COST_CENTER,
     LEASE,
     MODEL,
-    SQL,
     TEAM,
     Limit,
     Settled,
     Turn,
     Wanted,
     Whose,
-    answers,
-    parameters,
 )
+from tests.gateway.purse.worlds import take as take_at
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 2, 9, 0, 30, tzinfo=UTC)
@@ -31,10 +29,7 @@ OTHERS = Whose(NOW, "CC-1", "prior", "summary")
 
 
 def take(turn, now=NOW):
-    """Return what became of a turn at the database."""
-    with connection.cursor() as cursor:
-        cursor.execute(SQL, parameters(turn, now=now))
-        return answers(turn, cursor.fetchall())
+    return take_at(turn, now)
 
 
 def counter(kind="USD", start=START, end=END, **scope):

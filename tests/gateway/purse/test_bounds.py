@@ -1,0 +1,128 @@
+"""The most that a call may use: never less than it can use, and no more than asked for."""
+
+import itertools
+from decimal import Decimal
+
+import pytest
+
+from apps.chargeback.rating import Prices, Tokens, cost_usd
+from apps.gateway.gate.answers import NOTHING_USED, Basis
+from apps.gateway.gate.calls import Text
+from apps.gateway.purse.bounds import (
+    START_AND_END,
+    UNKNOWN_OVERHEAD,
+    Bound,
+    Cost,
+    bound,
+    cost,
+    overhead,
+)
+from apps.metering.skus import quantities
+from tests.gateway.purse.worlds import a_call, used
+
+PRICES = Prices(Decimal(2), Decimal("0.5"), Decimal(8))  # a million tokens
+MILLION = Decimal(1_000_000)
+
+
+def most(call=None, context=1000, over=20, prices=PRICES, **changes):
+    return bound(call or a_call(**changes), context=context, overhead=over, prices=prices)
+
+
+class TestBound:
+    def test_is_the_body_the_template_and_the_answer_asked_for(self):
+        assert most() == Bound(130, (120 * 2 + 10 * 8) / MILLION, 120)
+        assert most(body=b"x" * 300, max_tokens=50).tokens == 300 + 20 + 50
+
+    def test_is_the_context_where_that_is_less(self):
+        assert most(max_tokens=None) == Bound(1000, (1000 * 8) / MILLION, 120)
+        assert most(max_tokens=950).tokens == 1000
+        assert most(body=b"x" * 5000).tokens == 1000
+
+    def test_costs_the_most_that_prompt_and_answer_can_in_one_context(self):
+        dear = Prices(Decimal(10), Decimal(1), Decimal(1))
+        assert most(max_tokens=None, prices=dear).usd == (120 * 10 + 880 * 1) / MILLION
+
+    def test_counts_the_prompt_once_and_the_answer_for_each_choice(self):
+        assert most(n=3).tokens == 120 + 30
+        assert most(n=3, max_tokens=None).tokens == max(3 * 1000, 120 + 3 * 880)
+
+    def test_holds_for_whatever_an_engine_makes_of_it(self):
+        for body, asked, n in itertools.product((30, 300, 3000), (1, 400, None), (1, 4)):
+            found = most(body=b"x" * body, max_tokens=asked, n=n)
+            for prompt in range(1, min(body + 20, 1000) + 1, 37):
+                answer = min(1000 - prompt, 1000 if asked is None else asked)
+                assert prompt + n * answer <= found.tokens
+                dearest = (prompt * 2 + n * answer * 8) / MILLION
+                assert dearest <= found.usd
+
+    def test_is_the_whole_context_where_there_are_images(self):
+        assert most(has_images=True) == Bound(1000, (990 * 2 + 10 * 8) / MILLION, 1000)
+
+    def test_gives_each_of_many_prompts_its_own_context(self):
+        found = most(operation="COMPLETION", n=5, body=b"x" * 4000)
+        assert found.tokens == 4000 + 20 + 5 * START_AND_END + 5 * 10
+
+    def test_reads_embeddings_alone_and_counts_reranks_by_the_request(self):
+        prices = Prices(embedding_input=Decimal(1), rerank_request=Decimal(2))
+        found = most(operation="EMBEDDING", body=b"x" * 5000, prices=prices)
+        assert found == Bound(5020, 5020 / MILLION, 5020)
+        assert most(operation="RERANK", prices=prices) == Bound(0, Decimal("0.002"), 0)
+
+    def test_grows_with_what_normalizing_makes_of_characters(self):
+        text = "\ufdfa" * 4  # one character, which becomes eighteen
+        call = a_call(texts=(Text("messages[0].content", "user", text),))
+        gained = 4 * (33 - 3)
+        assert most(call).tokens == 130 + gained
+        plain = a_call(texts=(Text("messages[0].content", "user", "Größe, naïve, 検査"),))
+        assert most(plain).tokens == 130
+
+    def test_takes_the_dearest_price_of_each_kind_and_what_is_known_of_them(self):
+        dear_cache = Prices(Decimal(2), Decimal(3), Decimal(8))
+        assert most(prices=dear_cache).usd == (120 * 3 + 10 * 8) / MILLION
+        assert most(prices=Prices(output=Decimal(8))).usd == 80 / MILLION
+        assert most(prices=Prices()).usd is None
+        assert most(prices=Prices(input=Decimal(0), output=Decimal(0))).usd == 0
+
+
+class TestOverhead:
+    def test_is_the_texts_that_a_template_can_write(self):
+        template = (
+            "{# a long comment that is never written #}Be kind.{% if tools %}{{ 'Tools:' }}"
+            '{% endif %}{% for m in messages %}{{ "<|" + m.role + "|>" }}{% endfor %}'
+        )
+        texts = ["Be kind.", "Tools:", "<|", "|>"]
+        assert overhead(template) == START_AND_END + sum(map(len, texts))
+
+    def test_is_a_lot_where_no_template_is_known(self):
+        assert overhead("") == UNKNOWN_OVERHEAD
+
+
+class TestCost:
+    @pytest.mark.parametrize("cached", [None, 0, 20])
+    def test_is_what_the_ledger_counts(self, cached):
+        found = cost(a_call(), used(50, 10, cached), prices=PRICES, prompt=99)
+        ledgers = quantities(Tokens(50, cached or 0, 10))
+        usd = sum(cost_usd(sku, quantity, PRICES.by_sku[sku]) for sku, quantity in ledgers)
+        assert found == Cost(60, usd)
+
+    def test_is_nothing_where_nothing_was_generated(self):
+        assert cost(a_call(), NOTHING_USED, prices=PRICES, prompt=99) == Cost(0, 0)
+
+    def test_takes_the_most_that_was_read_where_nobody_told(self):
+        found = cost(a_call(), used(None, 7, basis=Basis.ESTIMATED), prices=PRICES, prompt=99)
+        assert found == Cost(106, (99 * 2 + 7 * 8) / MILLION)
+
+    def test_counts_embeddings_and_reranks_as_they_are_charged(self):
+        prices = Prices(embedding_input=Decimal(1), rerank_request=Decimal(2))
+        found = cost(a_call(operation="EMBEDDING"), used(40, None), prices=prices, prompt=0)
+        assert found == Cost(40, 40 / MILLION)
+        found = cost(a_call(operation="RERANK"), used(None, None), prices=prices, prompt=0)
+        assert found == Cost(0, Decimal("0.002"))
+
+    def test_takes_no_count_that_cannot_be(self):
+        found = cost(a_call(), used(-5, 10**30, 99), prices=PRICES, prompt=0)
+        assert found.tokens == 10**12
+        assert found.usd == 8 * Decimal(10**6)
+
+    def test_without_any_price_is_not_known(self):
+        assert cost(a_call(), used(), prices=Prices(), prompt=0) == Cost(60, None)
