@@ -206,7 +206,7 @@ def budget_spent(  # noqa: PLR0913 - each is a part of the sentence
     resets: when it begins anew; ask: whom to ask, without "ask"; url: the budget's page.
     """
     needs = f"This call may use up to {wanted}" if wanted else "What this call costs is not known"
-    more = f" So have {len(others)} more of its budgets: {', '.join(others)}." if others else ""
+    more = f" Too little is left for {' and '.join(others)} as well." if others else ""
     message = (
         f"The monthly budget of {scope} has too little left for this call. {needs}, and {left} of "
         f"{limit} is left until it begins anew on {resets}.{more} "
