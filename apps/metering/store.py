@@ -202,7 +202,8 @@ def keys_by_hour() -> QuerySet[Any]:
     """Return, to be joined in Postgres, the calls as `hour_sums` counts them: their event_id,
     occurred_at and `hour`.
     """
-    return store().keys().annotate(hour=TruncHour("occurred_at", tzinfo=ZONE))
+    keys: QuerySet[Any] = store().keys()
+    return keys.annotate(hour=TruncHour("occurred_at", tzinfo=ZONE))
 
 
 _CALLS = [f"{outcome.value.lower()}_calls" for outcome in Outcome]

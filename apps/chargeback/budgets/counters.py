@@ -7,7 +7,7 @@ the counters here, as the difference of one moment: so no call that is settled m
 counted twice. The locks are the database's advisory ones, (7113, n).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -156,7 +156,7 @@ def _forget(now: datetime) -> None:
     ended = Q(active_to__isnull=False, active_to__lte=since)
     kept = {
         (budget.unit, *budget.scope, start)
-        for budget in map(Counted.of, _named(Budget.objects.exclude(ended)))
+        for budget in map(Counted.of, Budget.objects.exclude(ended).named())
         for start, _ in budget.windows(now)
     }
     names = ("pk", "kind", "cost_center", "team", "model", "starts_at")
@@ -164,10 +164,6 @@ def _forget(now: datetime) -> None:
     gone = [pk for pk, *key in rows if tuple(key) not in kept]
     for first in range(0, len(gone), AT_ONCE):
         _delete(Counter.objects.filter(pk__in=gone[first : first + AT_ONCE]).order_by("pk"))
-
-
-def _named(budgets: Any) -> Iterable[Budget]:
-    return budgets.select_related("cost_center", "team", "registered_model")
 
 
 @transaction.atomic

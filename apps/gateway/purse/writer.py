@@ -9,12 +9,13 @@ away nothing is reserved: Away, never a budget that is spent.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from time import monotonic
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -195,8 +196,8 @@ class Writer:
             await self._do(waiting[:half], settled[:rest], extended)
             await self._do(waiting[half:], settled[rest:], [])
             return
-        names = ", ".join(str(one.id) for one in (*(each.wanted for each in waiting), *settled))
-        log.error("the purse's database does not take the call %s: %s", names, problem)
+        ids = [each.wanted.id for each in waiting] + [one.id for one in settled]
+        log.error("the purse's database does not take the call %s: %s", ids[0], problem)
         for each in waiting:
             if not each.told.done():
                 each.told.set_exception(Away(AWAY))
@@ -267,7 +268,7 @@ class Writer:
                     await connection.close()
 
 
-def address_from(database: dict[str, object], timeout: float = TIMEOUT) -> str:
+def address_from(database: Mapping[str, Any], timeout: float = TIMEOUT) -> str:
     """Return psycopg's address of one of Django's databases. The server gives a statement up where
     nobody would wait for it any more.
     """

@@ -121,8 +121,8 @@ class TestReserve:
         assert found.message == (
             "The monthly budget of claims for summary has too little left for this call. This call "
             "may use up to $622.00, and $621.00 of $1,243.00 is left until it begins anew on 1 Dec "
-            "2026, 00:00 Eastern (New York). Too little is left for cost center CC-1 as well. Ask a "
-            "team lead of claims or a model owner of prior or finance person for a boost: "
+            "2026, 00:00 Eastern (New York). Too little is left for cost center CC-1 as well. Ask "
+            "a team lead of claims or a model owner of prior or finance person for a boost: "
             f"https://portal.test/chargeback/budgets/{mine.series}/"
         )
         assert BudgetReservation.objects.count() == 1
