@@ -196,7 +196,7 @@ class Writer:
             await self._do(waiting[:half], settled[:rest], extended)
             await self._do(waiting[half:], settled[rest:], [])
             return
-        ids = [each.wanted.id for each in waiting] + [one.id for one in settled]
+        ids = [*(each.wanted.id for each in waiting), *(one.id for one in settled), *extended]
         log.error("the purse's database does not take the call %s: %s", ids[0], problem)
         for each in waiting:
             if not each.told.done():
@@ -213,12 +213,12 @@ class Writer:
                 del self._settled[one.id]
 
     def _refuse(self, waiting: list[_Waiting], problem: Away) -> None:
-        """Refuse what a turn was to reserve, and give back what it may have reserved all the
-        same.
+        """Refuse what a turn was to reserve, and give back what it may have reserved all the same.
+        Who does not wait any more gave it back already.
         """
         for each in waiting:
-            self._cancel(each.wanted)
             if not each.told.done():
+                self._cancel(each.wanted)
                 each.told.set_exception(problem)
 
     def _tell(self, waiting: _Waiting, answer: Answer) -> None:
