@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from apps.access.budgets.models import Budget, BudgetReservation, SettledCall
-from apps.access.budgets.models import Held as HeldRow
+from apps.access.budgets.models import Budget
+from apps.access.holds.models import BudgetReservation, SettledCall
+from apps.access.holds.models import Held as HeldRow
 from apps.access.models import Grant
 from apps.accounts.models import Team
 from apps.catalog.models import RegisteredModel
@@ -103,7 +104,7 @@ def held_by(call_id: UUID) -> Held:
     return Held(
         reserved=_amount(reservation) if reservation else None,
         settled=_amount(settled) if settled else None,
-        is_open=reservation is not None and reservation.closed_at is None,
+        is_open=reservation is not None,  # it is deleted when the call is settled
     )
 
 

@@ -127,7 +127,16 @@ class World:
             if not changes:
                 return
             old.update(active_to=self.at, ended_by=old.first().set_by, end_reason="Changed.")
-        found = put(amount, unit=unit, zone=zone, mode=mode, now=self.at, ready=False, **named)
+        found = put(
+            amount,
+            unit=unit,
+            zone=zone,
+            mode=mode,
+            now=self.at,
+            since=self.at,
+            ready=False,
+            **named,
+        )
         counters.make_ready([counters.Counted.of(found)], self.at)
 
     def boost(self, place, amount, _):

@@ -28,12 +28,12 @@ def take(turn, now=AT):
         return answers(turn, cursor.fetchall())
 
 
-def put(amount, *, unit="USD", mode="HARD", zone="UTC", now=AT, ready=True, **scope):
-    """Set a budget, with its counter."""
+def put(amount, *, unit="USD", mode="HARD", zone="UTC", now=AT, since=None, ready=True, **scope):
+    """Set a budget, in force for long or since a moment, with its counter."""
     person = UserFactory(with_roles=[Role.FINANCE])
     found = Budget.objects.create(
         unit=unit, amount=Decimal(amount), zone=zone, mode=mode, thresholds=[80, 100],
-        active_from=now - timedelta(days=60), set_by=person, reason="Agreed.", **scope,
+        active_from=since or now - timedelta(days=60), set_by=person, reason="Agreed.", **scope,
     )  # fmt: skip
     if ready:
         make_ready([Counted.of(found)], now)

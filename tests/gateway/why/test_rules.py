@@ -246,19 +246,18 @@ class TestWhyItWas:
 
     def test_tells_what_was_held_and_settled(self, grant):
         event, foreign = call(outcome="METERED", input_tokens=1, output_tokens=1), uuid4()
-        for call_id, closed in ((event.event_id, f"'{LATER}'"), (foreign, "NULL")):
-            owner_runs(f"""INSERT INTO access_budgetreservation
-                (call_id, cost_center, team, model, usd, tokens, reserved_at, expires_at, closed_at)
-                VALUES ('{call_id}', 'CC', 'claims-review', 'm', 1.5, 4000, '{LATER}',
-                '{LATER + HOUR}', {closed})""")  # noqa: S608
+        owner_runs(f"""INSERT INTO access_budgetreservation
+            (call_id, cost_center, team, model, usd, tokens, minute_tokens, reserved_at, expires_at)
+            VALUES ('{foreign}', 'CC', 'claims-review', 'm', 1.5, 4000, 4000, '{LATER}',
+            '{LATER + HOUR}')""")  # noqa: S608
         owner_runs(f"""INSERT INTO access_settledcall
             (call_id, cost_center, team, model, usd, tokens, occurred_at, settled_at)
             VALUES ('{event.event_id}', 'CC', 'claims-review', 'm', NULL, 2, '{LATER}',
             '{LATER}')""")  # noqa: S608
         held = gather.held_by(event.event_id)
-        assert (held.reserved, held.settled) == ("4,000 tokens, $1.50", "2 tokens, no price")
-        assert not held.is_open
-        assert gather.held_by(foreign).is_open
+        assert (held.reserved, held.settled, held.is_open) == (None, "2 tokens, no price", False)
+        open_one = gather.held_by(foreign)
+        assert (open_one.reserved, open_one.is_open) == ("4,000 tokens, $1.50", True)
         assert gather.held_by(uuid4()).reserved is None
 
     def test_knows_a_429_of_too_many_calls_by_the_tokens_that_were_left(self, grant):
