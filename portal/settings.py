@@ -394,6 +394,9 @@ GATE_PROCESSES = env_int("GATE_PROCESSES", 1, minimum=1, maximum=64)
 # that a caller hears why; and the longest call there may be
 GATE_JUDGMENT_SECONDS = env_int("GATE_JUDGMENT_SECONDS", 8, minimum=1, maximum=9)
 GATE_CALL_SECONDS = env_int("GATE_CALL_SECONDS", 3600, minimum=1)
+# a customer's analyzer of texts, for rules of the guard that ask it; empty: there is none
+PRESIDIO_URL = env_url("PRESIDIO_URL", "")
+PRESIDIO_TOKEN = env_secret("PRESIDIO_TOKEN", "")
 # for so long a gate that ends lets the calls under way end
 GATE_DRAIN_SECONDS = env_int("GATE_DRAIN_SECONDS", 30)
 USAGE_INGEST_TOKEN_FILE = env_str("USAGE_INGEST_TOKEN_FILE")

@@ -31,7 +31,7 @@ from apps.gateway.guard.places import (
     index_of,
     parts,
 )
-from apps.gateway.guard.providers import Patterns, threads
+from apps.gateway.guard.providers import threads
 from apps.gateway.guard.streams import Flow, Queue, Waiting
 from apps.gateway.guard.window import Look, Reach, Span, Written
 
@@ -177,7 +177,7 @@ class InspectedAnswer:
         """
         far = []
         for number, rule in enumerate(self._rules):
-            if isinstance(rule.provider, Patterns):
+            if rule.provider.is_near:
                 await self._rule_looks(number, rule, flows)
             else:
                 far.append(self._rule_looks(number, rule, flows))

@@ -38,6 +38,10 @@ class Provider(Protocol):
     def reach(self) -> Reach:
         """Return how far finds stretch, for texts that are still being written."""
 
+    @property
+    def is_near(self) -> bool:
+        """Tell whether it looks in this process, so that to ask it costs little."""
+
     def may_hold(self, text: str) -> bool:
         """Tell whether a find can lie in a text, without looking for it."""
 
@@ -60,6 +64,7 @@ class Patterns:
     detector: Detector
     reach: Reach
     is_quick: bool = False
+    is_near: bool = True
 
     def may_hold(self, text: str) -> bool:
         """Tell whether the detector must look."""
@@ -117,6 +122,7 @@ class Classifier:
     labels: frozenset[str]
     threshold: float
     reach: Reach = MODEL_REACH
+    is_near: bool = False
 
     def may_hold(self, text: str) -> bool:
         """Tell that only blank texts need not be shown."""
@@ -157,6 +163,7 @@ class ChatGuard:
     criterion: str
     threshold: float
     reach: Reach = MODEL_REACH
+    is_near: bool = False
 
     def may_hold(self, text: str) -> bool:
         """Tell that only blank texts need not be shown."""
@@ -190,6 +197,7 @@ class Presidio:
     entities: tuple[str, ...]
     threshold: float
     reach: Reach = ANALYZER_REACH
+    is_near: bool = False
 
     def may_hold(self, text: str) -> bool:
         """Tell that only blank texts need not be shown."""

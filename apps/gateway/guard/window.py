@@ -122,11 +122,7 @@ class Look:
         """
         before, self._seen = self.decided, looked.end
         self._is_done = is_end = text.is_whole and looked.end == text.length
-        found = [
-            hit
-            for hit in shifted(hits, looked.start)
-            if hit.end > before and (hit.start > looked.start or looked.start == 0)
-        ]
+        found = [hit for hit in shifted(hits, looked.start) if hit.end > before]
         edge = looked.end if is_end else held_from(text, looked.end, self.reach)
         edge = max(before, edge)
         while crossing := [hit for hit in found if max(before, hit.start) < edge < hit.end]:

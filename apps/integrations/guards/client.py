@@ -28,6 +28,7 @@ class GuardClient:
         *,
         timeout: float,
         token: str | None = None,
+        proxy: str | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._http = httpx.AsyncClient(
@@ -35,6 +36,7 @@ class GuardClient:
             headers={"Authorization": f"Bearer {token}"} if token else {},
             timeout=httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS)),
             limits=httpx.Limits(max_connections=MOST_CONNECTIONS),
+            proxy=(proxy or None) if transport is None else None,
             transport=transport,
             trust_env=False,
         )

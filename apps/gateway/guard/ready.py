@@ -1,0 +1,161 @@
+"""Rules made ready to look: each with its provider, and the guards it asks under their addresses.
+
+A guard model is a model that the platform serves itself, asked where it is served and not through
+the gateway: its calls are no caller's, and count against no budget. A customer's analyzer has an
+address of its own (PRESIDIO_URL).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from apps.gateway.gate.calls import Text
+from apps.gateway.gate.steps import Does
+from apps.gateway.guard import rules
+from apps.gateway.guard.detectors.hits import Hit
+from apps.gateway.guard.detectors.injection.detector import Injection
+from apps.gateway.guard.detectors.member_data import member_data
+from apps.gateway.guard.detectors.own import OwnPattern
+from apps.gateway.guard.detectors.secrets import secrets
+from apps.gateway.guard.inspection import ReadyRule
+from apps.gateway.guard.providers import (
+    ChatGuard,
+    Classifier,
+    Presidio,
+    Provider,
+    own_patterns,
+    patterns,
+)
+from apps.gateway.guard.window import Reach
+from apps.integrations.errors import PermanentError
+from apps.integrations.guards.client import GuardClient
+from apps.integrations.guards.dialects import Dialect
+from apps.manifests.names import MODELS
+
+LONGEST_CALL = 60.0  # seconds: beyond any rule's own time, which ends a call sooner
+
+
+@dataclass(frozen=True)
+class Guards:
+    """The guards that rules may ask: a client of each model, by its name, and of the analyzer."""
+
+    model: Callable[[str], GuardClient]
+    analyzer: Callable[[], GuardClient]
+
+
+def guards_from_settings() -> Guards:
+    """Return the guards of this deployment. Each has one client, made when it is first asked for;
+    they belong to one event loop.
+    """
+    known: dict[str, GuardClient] = {}
+
+    def model(name: str) -> GuardClient:
+        if name not in known:
+            known[name] = GuardClient(
+                f"http://{name}-predictor.{MODELS}.svc.cluster.local",
+                timeout=LONGEST_CALL,
+                proxy=settings.CLUSTER_HTTP_PROXY,
+            )
+        return known[name]
+
+    def analyzer() -> GuardClient:
+        if not settings.PRESIDIO_URL:
+            raise PermanentError("PRESIDIO_URL is not set.")
+        if "" not in known:
+            known[""] = GuardClient(
+                settings.PRESIDIO_URL, timeout=LONGEST_CALL, token=settings.PRESIDIO_TOKEN
+            )
+        return known[""]
+
+    return Guards(model, analyzer)
+
+
+def ready(rule: rules.Rule, guards: Guards) -> ReadyRule:
+    """Return a rule as it looks. A guard that has no address fails when it is asked: the rule then
+    closes or opens, as it says.
+    """
+    provider: Provider = _provider(rule, guards)
+    if rule.detectors:
+        provider = Chosen(provider, frozenset(rule.detectors))
+    return ReadyRule(
+        name=rule.name,
+        provider=provider,
+        does=Does(rule.action),
+        fails_closed=rule.fails_closed,
+        timeout_seconds=rule.timeout_seconds,
+        is_leak=rule.only_new,
+        mask=rule.mask_replacement,
+        message=rule.message,
+    )
+
+
+def _provider(rule: rules.Rule, guards: Guards) -> Provider:
+    kind = rules.Provider(rule.provider)
+    if kind is rules.Provider.MEMBER_DATA:
+        return patterns(member_data(rule.threshold))
+    if kind is rules.Provider.SECRETS:
+        return patterns(secrets(rule.threshold))
+    if kind is rules.Provider.PROMPT_INJECTION:
+        return patterns(Injection(rule.threshold))
+    if kind is rules.Provider.REGEX:
+        return own_patterns([OwnPattern(name, text) for name, text in rule.patterns])
+    return _asked(kind, rule, guards)
+
+
+def _asked(kind: rules.Provider, rule: rules.Rule, guards: Guards) -> Provider:
+    """Return the provider of a rule that asks somebody else."""
+    try:
+        if kind is rules.Provider.CLASSIFIER:
+            client = guards.model(rule.model)
+            return Classifier(client, rule.model, frozenset(rule.labels), rule.threshold)
+        if kind is rules.Provider.CHAT_GUARD:
+            client, dialect = guards.model(rule.model), Dialect(rule.dialect)
+            return ChatGuard(client, rule.model, dialect, rule.criterion, rule.threshold)
+        return Presidio(guards.analyzer(), rule.language, rule.detectors, rule.threshold)
+    except (PermanentError, ValueError) as problem:
+        return Nobody(str(problem))
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A provider of which some finds count. detectors: their names."""
+
+    provider: Provider
+    detectors: frozenset[str]
+
+    @property
+    def reach(self) -> Reach:
+        """Return how far finds stretch."""
+        return self.provider.reach
+
+    @property
+    def is_near(self) -> bool:
+        """Tell whether it looks in this process."""
+        return self.provider.is_near
+
+    def may_hold(self, text: str) -> bool:
+        """Tell whether a find can lie in a text."""
+        return self.provider.may_hold(text)
+
+    async def find(self, texts: Sequence[Text]) -> list[Hit]:
+        """Return the finds that count."""
+        found = await self.provider.find(texts)
+        return [hit for hit in found if hit.detector in self.detectors]
+
+
+@dataclass(frozen=True)
+class Nobody:
+    """Whom a rule asks that cannot be asked. why: in words."""
+
+    why: str
+    reach: Reach = Reach(0, 0, 0)
+    is_near: bool = False
+
+    def may_hold(self, text: str) -> bool:
+        """Tell that each text should be looked at."""
+        return True
+
+    async def find(self, texts: Sequence[Text]) -> list[Hit]:
+        """Raise PermanentError."""
+        raise PermanentError(self.why)
