@@ -180,7 +180,7 @@ def check(operation: str, body: Mapping[str, Any]) -> None:
     kinds = _OF[operation]
     _check_spelling(body)
     for name, why in _NOBODYS.items():
-        if body.get(name) not in (None, False):
+        if (value := body.get(name)) is not None and value is not False:
             raise refusals.not_supported(name, why)
     _check_kinds(body, kinds)
     for name in _NEEDED[operation]:

@@ -164,3 +164,40 @@ def test_an_engines_error_passes_and_costs_nothing() -> None:
     call.begins(500)
     assert asyncio.run(call.whole(b"boom")) == b"boom"
     assert steps.notes[3] == ("settle", Basis.NOTHING, Completeness.COMPLETE, 0)
+
+
+def test_all_steps_read_what_people_decided() -> None:
+    steps = Noting()
+    Steps(steps, steps, steps).load(NOW)
+    assert steps.notes == ["load"] * 3
+
+
+def test_what_was_used_is_known_while_it_is_being_used() -> None:
+    """Only of a model's answer, and only once it is there."""
+    steps = Noting()
+    call = Transaction(Steps(steps, steps, steps), lambda: NOW)
+    call.begins(200)
+    assert call.so_far() is None
+    call = begun(steps, stream=True)
+    asyncio.run(call.piece(WORD, is_end=False))
+    assert (used := call.so_far()) is not None
+    assert (used.basis, used.completeness, used.output_tokens) == ("ESTIMATED", "ABORTED", 1)
+    call.begins(400)
+    assert call.so_far() is None
+
+
+@pytest.mark.parametrize(
+    ("told", "images", "usage"),
+    [
+        ({"prompt_tokens": 7, "completion_tokens": 2}, False,
+         {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}),
+        (None, True, {"completion_tokens": 2, "total_tokens": 2}),
+    ],
+)  # fmt: skip
+def test_a_stream_that_is_stopped_tells_its_usage(told: Any, images: bool, usage: Any) -> None:
+    """What nobody knows is left out."""
+    steps = Noting(refuses="bad")
+    call = begun(steps, stream=True, has_images=images)
+    event = an_event(choices=[{"index": 0, "delta": {"content": "bad words"}}], usage=told)
+    piece = asyncio.run(call.piece(event, is_end=False))
+    assert json.loads(piece.data.split(b"\n\n")[0][6:]) == {"choices": [], "usage": usage}
