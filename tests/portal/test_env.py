@@ -13,6 +13,7 @@ from portal.env import (
     env_hours,
     env_image,
     env_issuer,
+    env_listen,
     env_mail,
     env_names,
     env_networks,
@@ -181,6 +182,19 @@ class TestEnvMail:
         with pytest.raises(ImproperlyConfigured, match="MAIL_URL must be") as refused:
             env_mail("MAIL_URL")
         assert "x:y" not in str(refused.value)
+
+
+@pytest.mark.parametrize("value", ["0.0.0.0:9003", "[::1]:1", "gate:65535"])
+def test_env_listen_returns_an_address(monkeypatch, value):
+    monkeypatch.setenv("LISTEN", value)
+    assert env_listen("LISTEN") == value
+
+
+@pytest.mark.parametrize("value", ["9003", ":9003", "gate:", "gate:0", "gate:65536", "gate:x"])
+def test_env_listen_refuses_what_is_none(monkeypatch, value):
+    monkeypatch.setenv("LISTEN", value)
+    with pytest.raises(ImproperlyConfigured, match="LISTEN"):
+        env_listen("LISTEN")
 
 
 def test_env_networks_reads_networks(monkeypatch):

@@ -35,6 +35,7 @@ HOSTS = {
     f"envoy-gateway.{control.ENVOY_GATEWAY}.svc.cluster.local": control.ENVOY_GATEWAY_ADDRESS,
     f"{proxy.RATE_LIMIT}.{control.ENVOY_GATEWAY}.svc.cluster.local": control.RATE_LIMIT_ADDRESS,
     "otel-collector.ai-gateway.svc.cluster.local": private.NODE,
+    "gate.ai-gateway.svc.cluster.local": private.NODE,
     "idp.test": private.NODE,
     "valkey.test": private.NODE,
     **{
@@ -123,10 +124,13 @@ def calls(
         proxy.collector(context, f"http://{traffic.PORTAL}"),
         proxy.rate_limit(context, cluster, made[proxy.RATE_LIMIT]),
         proxy.processor(context, cluster, pod, built.programs),
+        proxy.gate(),
         proxy.envoy(context, cluster, pod),
     ]
     with traffic.neighbors(context.state / "envoy.log") as caller, running(context, parts):
         eventually(lambda: _answers(caller))
+        order = proxy.filters()
+        caller.must("every filter is where it must be", proxy.FILTERS, order)
         traffic.check(caller)
         stats = httpx.get(
             "http://127.0.0.1:19000/stats?filter=update_rejected", trust_env=False

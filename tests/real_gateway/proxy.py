@@ -8,9 +8,12 @@ this machine.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from deploy.local.gateway.parts import collector_command, envoy_program
 from deploy.local.stack.part import Context, NotReady, Part
@@ -21,6 +24,18 @@ from tests.real_gateway.private import NODE, as_pod, with_folders
 Json = dict[str, Any]
 OWNED = {"gateway.envoyproxy.io/owning-gateway-name": "ai-gateway"}
 RATE_LIMIT = "envoy-ratelimit"
+ADMIN = "http://127.0.0.1:19000"
+ROOT = Path(__file__).parents[2]
+# what every call passes, in this order
+FILTERS = [
+    "jwt_authn",
+    "ext_proc/aigateway",
+    "custom_response",
+    "rbac",
+    "ext_proc/envoyextensionpolicy/ai-gateway/gate/extproc/0",
+    "ratelimit",
+    "router",
+]
 LISTENS = 10080  # the listener's port 80, as Envoy Gateway maps it for an ordinary user
 
 
@@ -140,6 +155,37 @@ def collector(context: Context, portal_url: str) -> Part:
     }
     command = collector_command(context.binaries, context.root)
     return Part("otelcol", command, "", lambda: connects(NODE, 4317), env=environment)
+
+
+def gate() -> Part:
+    """Return the gate of the tests at the address that the shipped Backend names."""
+    command = [sys.executable, "-m", "tests.local.gate_double", f"{NODE}:9003"]
+    return Part("gate", command, "", lambda: connects(NODE, 9003), cwd=ROOT)
+
+
+def filters() -> list[str]:
+    """Return the names of the listener's filters as Envoy has them now, in their order; of those
+    that belong to one route's policy, what they begin with.
+    """
+    dump = httpx.get(f"{ADMIN}/config_dump?resource=dynamic_listeners", trust_env=False).json()
+    found = [
+        entry["name"].removeprefix("envoy.filters.http.")
+        for listener in dump["configs"]
+        for chain in _chains(listener["active_state"]["listener"])
+        for network in chain["filters"]
+        for entry in network["typed_config"].get("http_filters", [])
+    ]
+    kept = [name.partition("/backendtrafficpolicy/")[0] for name in found]
+    return list(dict.fromkeys(kept))
+
+
+def _chains(listener: Json) -> list[Json]:
+    chains = list(listener.get("filter_chains", []))
+    return (
+        [*chains, listener["default_filter_chain"]]
+        if "default_filter_chain" in listener
+        else chains
+    )
 
 
 def _mounts(pod: Json) -> list[Json]:

@@ -113,6 +113,9 @@ def check(calls: Calls) -> None:
         _budget,
         _cost,
         _forged,
+        _gated,
+        _refused_by_the_gate,
+        _without_the_gate,
     ):
         one(calls)
 
@@ -304,6 +307,59 @@ def _forged(calls: Calls) -> None:
     calls.must(
         "headers that a client sends count for nothing", [TEAM, "CC-4100", "dana", "steady"], seen
     )
+
+
+def _gated(calls: Calls) -> None:
+    """The gate is asked about every model, whichever route is the oldest, and told who calls."""
+    forged = {"x-llm-d-inference-fairness-id": "x", "x-gateway-inference-objective": "x",
+              "x-slo-ttft-ms": "1", "x-qm-class": "batch", "x-ai-eg-of-mine": "x"}  # fmt: skip
+    for model, engine in (("steady", "steady-v1"), ("tried", "tried-v1")):
+        for _ in range(20):
+            calls.chat(model, headers=forged)
+        headers = {k.lower(): v for k, v in calls.engines[engine].calls[-1]["headers"].items()}
+        calls.must(f"{model}: the gate knows who calls", TEAM, headers.get("x-gate-team"))
+        calls.must(f"{model}: nothing forged arrives", set(), forged.keys() & headers.keys())
+    record = calls.record(calls.chat("tried", stream=True))
+    calls.must("access log: what the gate counted", "ESTIMATED", record.get("gate.basis"))
+    body = calls.chat("tried", "gate=masks@whole").json()["choices"][0]["message"]["content"]
+    calls.must("the gate can write a plain answer anew", "[REDACTED]", body)
+    cut = calls.chat("tried", "pieces=40 pause_ms=50 gate=cuts@part", stream=True)
+    calls.must(
+        "the gate can end a stream well", (200, True), (cut.status_code, "[DONE]" in cut.text)
+    )
+    calls.must("…and early", 1, cut.text.count("ok "))
+    calls.must("…and is believed", 2, calls.record(cut).get("gen_ai.usage.output_tokens"))
+    calls.must(
+        "40 KB pass both ways", 200, calls.chat("tried", "x" * 40_000 + " length=40000").status_code
+    )
+
+
+def _refused_by_the_gate(calls: Calls) -> None:
+    for status in (400, 402):
+        answer = calls.chat("tried", f"gate=refuses-{status}@request")
+        calls.must(f"the gate's {status} is left alone", (status, "gate_says"), _told_by(answer))
+        calls.must("…with its headers", "false", answer.headers.get("x-should-retry"))
+        record = calls.record(answer)
+        calls.must("…and named", "qm_gate_says", record.get("response_code_details"))
+    answer = calls.chat("tried", "gate=refuses-503@request")
+    calls.must("its 503 would be the policy's", (503, "no_replica"), _told_by(answer))
+
+
+def _without_the_gate(calls: Calls) -> None:
+    asked = len(calls.engines["tried-v1"].calls)
+    for what in ("raises", "leaves", "hangs"):
+        answer = calls.chat("tried", f"gate={what}@request")
+        calls.must(f"a gate that {what} lets nothing pass", 502, answer.status_code)
+    calls.must("no engine was asked", asked, len(calls.engines["tried-v1"].calls))
+    for what in ("raises", "leaves", "hangs"):
+        answer = calls.chat("tried", f"gate={what}@whole")
+        calls.must(f"a gate that {what} at the answer lets nothing pass", 502, answer.status_code)
+    answer = calls.chat("tried", "gate=killed@whole")
+    calls.must("a gate that is killed lets nothing pass", 502, answer.status_code)
+
+
+def _told_by(answer: httpx.Response) -> tuple[int, object]:
+    return answer.status_code, _code(answer)
 
 
 def _code(answer: httpx.Response) -> object:
