@@ -25,7 +25,7 @@ from tests.local.gateway_objects import AUDIENCE, ISSUER
 Json = dict[str, Any]
 
 
-class _Server(ThreadingHTTPServer):
+class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -33,9 +33,9 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[_Server]:
+def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[Server]:
     """Run an HTTP server on a free port."""
-    server = _Server(("127.0.0.1", 0), handler)
+    server = Server(("127.0.0.1", 0), handler)
     thread = threading.Thread(
         target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
     )

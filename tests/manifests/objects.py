@@ -98,11 +98,11 @@ def rendered():
     ]
 
 
-def shipped():
+def shipped(patterns=SHIPPED):
     """Return the manifests that people review: Argo CD's projects and Applications, the gateway,
     the node pools, the loader.
     """
-    paths = [path for pattern in SHIPPED for path in sorted(ROOT.glob(pattern))]
+    paths = [path for pattern in patterns for path in sorted(ROOT.glob(pattern))]
     return [
         manifest for path in paths for manifest in yaml.safe_load_all(path.read_text()) if manifest
     ]

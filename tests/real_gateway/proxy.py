@@ -28,6 +28,7 @@ ADMIN = "http://127.0.0.1:19000"
 ROOT = Path(__file__).parents[2]
 # what every call passes, in this order
 FILTERS = [
+    "header_mutation",
     "jwt_authn",
     "ext_proc/aigateway",
     "custom_response",
@@ -164,19 +165,20 @@ def gate() -> Part:
 
 
 def filters() -> list[str]:
-    """Return the names of the listener's filters as Envoy has them now, in their order; of those
-    that belong to one route's policy, what they begin with.
+    """Return the names of the filters that calls pass, as Envoy has them now, in their order; of
+    those that belong to one route's policy, what they begin with. Envoy's other listeners, which
+    check no token, are for probes and for MCP.
     """
     dump = httpx.get(f"{ADMIN}/config_dump?resource=dynamic_listeners", trust_env=False).json()
-    found = [
-        entry["name"].removeprefix("envoy.filters.http.")
+    chains = [
+        [entry["name"].removeprefix("envoy.filters.http.") for entry in filters]
         for listener in dump["configs"]
         for chain in _chains(listener["active_state"]["listener"])
         for network in chain["filters"]
-        for entry in network["typed_config"].get("http_filters", [])
+        if (filters := network["typed_config"].get("http_filters"))
     ]
-    kept = [name.partition("/backendtrafficpolicy/")[0] for name in found]
-    return list(dict.fromkeys(kept))
+    (found,) = (names for names in chains if "jwt_authn" in names)
+    return list(dict.fromkeys(name.partition("/backendtrafficpolicy/")[0] for name in found))
 
 
 def _chains(listener: Json) -> list[Json]:

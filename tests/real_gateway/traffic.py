@@ -8,14 +8,14 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import httpx
 
-from tests.local.gateway_doubles import Engine, Identity, Ingest
+from tests.local.gateway_doubles import Engine, Identity, Ingest, Server
 from tests.real_gateway.private import NODE
 from tests.real_gateway.proxy import LISTENS
 
@@ -385,7 +385,7 @@ def neighbors(log: Path) -> Iterator[Calls]:
 
 @contextmanager
 def _served(address: str, handler: type[BaseHTTPRequestHandler]) -> Iterator[None]:
-    server = ThreadingHTTPServer((address, 80), handler)
+    server = Server((address, 80), handler)
     Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield
