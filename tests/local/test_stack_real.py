@@ -74,7 +74,7 @@ class TestStack:
         assert listening and {ip for ip, _ in listening} <= {"127.0.0.1", "::ffff:127.0.0.1"}
 
     def test_does_not_start_what_was_replaced(self, stack):
-        for name in ("etcd", "kube-apiserver", "kubelet", "envoy"):
+        for name in ("etcd", "kube-apiserver", "kubelet", "envoy", "gate"):
             assert stack.part(name)["state"] == "replaced" and stack.part(name)["pid"] == 0
 
     def test_gives_tokens_to_curl(self, stack):
