@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 import gzip
 import json
+import re
 import socket
 import struct
 import threading
@@ -52,7 +53,8 @@ def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[Server]:
 class Engine:
     """An engine's memory: the calls it got. Prompts steer it: "tokens=N", "pieces=N", "silent=1"
     (tells no usage), "breaks=N" (dies after N pieces), "length=N" (writes N letters), "packed=1"
-    (compresses its answer unasked).
+    (compresses its answer unasked), "size=N says: …" (writes what follows, N letters a piece),
+    "turns: …" (so, with each number turned around).
     """
 
     name: str
@@ -86,6 +88,18 @@ def _wish(body: Json, name: str, default: int) -> int:
     )
 
 
+def _words(body: Json) -> str | None:
+    """Return what the prompt tells the engine to say; None where it tells nothing."""
+    for message in body.get("messages", []):
+        _, says, words = str(message["content"]).partition("says: ")
+        if says:
+            return words
+        _, turns, words = str(message["content"]).partition("turns: ")
+        if turns:
+            return re.sub(r"[0-9-]{4,}", lambda number: number.group()[::-1], words)
+    return None
+
+
 def _usage(body: Json) -> Json:
     total = _wish(body, "tokens", 12)
     details = {"cached_tokens": 3}
@@ -113,6 +127,8 @@ def _plain(handler: BaseHTTPRequestHandler, body: Json) -> None:
     answer = {"model": body["model"], **_said(handler.path)}
     if length := _wish(body, "length", 0):
         answer["choices"][0]["message"]["content"] = "ok" + "x" * length
+    if (words := _words(body)) is not None:
+        answer["choices"][0]["message"]["content"] = words
     if handler.path in _SAID:
         answer["usage"] = {"prompt_tokens": 64, "total_tokens": 64}
     elif not _wish(body, "silent", 0):
@@ -137,9 +153,11 @@ def _stream(handler: BaseHTTPRequestHandler, body: Json) -> None:
         *(("connection", "close") if breaks < 0 else ("transfer-encoding", "chunked"))
     )
     handler.end_headers()
-    pieces: list[Json] = [
-        {"choices": [{"delta": {"content": "ok "}}]} for _ in range(_wish(body, "pieces", 3))
-    ]
+    said = ["ok "] * _wish(body, "pieces", 3)
+    if (words := _words(body)) is not None:
+        size = _wish(body, "size", 4)
+        said = [words[at : at + size] for at in range(0, len(words), size)]
+    pieces: list[Json] = [{"choices": [{"delta": {"content": one}}]} for one in said]
     wanted = (body.get("stream_options") or {}).get("include_usage")
     if wanted and not _wish(body, "silent", 0):
         pieces.append({"choices": [], "usage": _usage(body)})
