@@ -393,6 +393,59 @@ PRIVILEGES: dict[str, May] = {
     ),
     "gateway.GuardrailRevision": FACT,
     "gateway.GuardHit": May(insert=True, update=("mark", "marked_by", "marked_at")),
+    # prompts: the gate writes the first three, and what a call's answer adds to its record
+    "prompts.PromptRecord": May(
+        insert=True,
+        update=(
+            "outcome",
+            "refused_by",
+            "rules_hit",
+            "verdict",
+            "request_bytes",
+            "answer_bytes",
+            "version",
+            "place",
+            "pack",
+        ),
+        delete=True,
+    ),
+    "prompts.PromptText": May(insert=True, update=("ciphertext", "offset"), delete=True),
+    "prompts.DataKey": May(insert=True, update=("wrapped", "destroyed_at")),
+    "prompts.PromptPack": May(
+        insert=True,
+        update=(
+            *RECONCILED,
+            "status",
+            "object_key",
+            "version_id",
+            "sha256",
+            "size_bytes",
+            "stored_at",
+            "removed_at",
+        ),
+    ),
+    "prompts.LostPrompts": May(insert=True, update=("count",)),
+    "prompts.RetentionChange": May(
+        insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
+    ),
+    "prompts.RetentionRevision": FACT,
+    "prompts.LegalHold": May(insert=True, update=("lifted_at",)),
+    "prompts.HoldRelease": May(
+        insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
+    ),
+    "prompts.ErasureRequest": May(
+        insert=True,
+        update=(
+            "status",
+            "decided_by",
+            "decided_at",
+            "decision_reason",
+            "receipt",
+            "receipt_digest",
+        ),
+    ),
+    "prompts.Reading": FACT,
+    "prompts.NamedReader": May(insert=True, update=("active_to",)),
     # policy
     "gateway.PolicyRevision": May(
         insert=True, update=(*RECONCILED, "status", "digest", "commit", "published_at")

@@ -74,6 +74,7 @@ INSTALLED_APPS = [
     "apps.promotions",
     "apps.metering",
     "apps.chargeback",
+    "apps.prompts",
     "apps.gateway",
     "apps.incidents",
     "apps.oversight",
@@ -430,6 +431,20 @@ USAGE_RAW_DAYS = env_int("USAGE_RAW_DAYS", 62, minimum=35)
 USAGE_ARCHIVE_BUCKET = env_str("USAGE_ARCHIVE_BUCKET", "usage-archive")
 # years for which nobody can delete a statement's PDF from that bucket
 STATEMENTS_KEPT_YEARS = env_int("STATEMENTS_KEPT_YEARS", 7, minimum=1)
+
+# -- The prompt record -----------------------------------------------------------------------------
+# where the key is that wraps the keys of prompts: a file for a deployment with neither Vault nor
+# KMS, and then whoever reads that file and the database reads every prompt
+PROMPT_KEYS = env_choice("PROMPT_KEYS", "file", SIGNERS)
+PROMPT_KEY_FILE = env_str("PROMPT_KEY_FILE", "")  # 32 bytes in base64
+PROMPT_KMS_KEY = env_str("PROMPT_KMS_KEY", "")
+PROMPT_TRANSIT_KEY = env_str("PROMPT_TRANSIT_KEY", "prompt-record")
+# hashes the names of members and cases; empty: made from SECRET_KEY. Whoever changes it can no
+# longer find, hold or erase by name what was kept before.
+PROMPT_SUBJECT_KEY = env_secret("PROMPT_SUBJECT_KEY", "")
+PROMPTS_BUCKET = env_str("PROMPTS_BUCKET", "prompt-record")
+# for how many days backups of the database are kept, which a receipt of an erasure says; 0: unknown
+PROMPT_BACKUP_DAYS = env_int("PROMPT_BACKUP_DAYS", 0)
 
 # -- ServiceNow ------------------------------------------------------------------------------------
 # Changes that promotions wait for, and incidents. Empty: there is none, and the promotion policy

@@ -7,6 +7,7 @@ Without either the run starts a PostgreSQL of its own and stops it at its end.
 """
 
 import atexit
+import base64
 import os
 import shutil
 import tempfile
@@ -46,6 +47,12 @@ def _public_key(name: str) -> str:
     return str(path)
 
 
+def _wrapping_key(name: str) -> str:
+    path = STATE / name
+    path.write_text(base64.b64encode(os.urandom(32)).decode())
+    return str(path)
+
+
 def configure() -> None:
     """Set what the settings need, where the caller did not."""
     (STATE / "ingest-token").write_text("ingest-token-of-the-tests\n")
@@ -63,6 +70,7 @@ def configure() -> None:
         "SIGNING_KEY_FILE": _signing_key("signing.pem"),
         "AUDIT_SIGNING_KEY_FILE": _signing_key("audit.pem"),
         "AUDIT_PUBLIC_KEYS_FILE": _public_key("audit.pem"),
+        "PROMPT_KEY_FILE": _wrapping_key("prompts.key"),
         "GITOPS_REMOTE": str(STATE / "gitops.git"),
         "GITOPS_WORKDIR": str(STATE / "gitops-work"),
         "GATEWAY_URL": "http://127.0.0.1:3",

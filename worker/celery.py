@@ -20,6 +20,7 @@ TASKS = (
     "promotions",
     "metering",
     "chargeback",
+    "prompts",
     "gateway",
     "incidents",
     "oversight",

@@ -175,6 +175,20 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 60.0,
         "options": {"expires": 60},
     },
+    # Moves prompts to S3 once enough of one end wait, or for ten minutes, and removes objects whose
+    # time is over. If it stops, ciphertext stays in the database, which grows.
+    "move-prompts": {
+        "task": "prompts.move_to_s3",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
+    # Removes prompts from the database whose time is over: their ends are ends of days. If it
+    # stops, they are kept longer than was decided.
+    "remove-prompts": {
+        "task": "prompts.remove_expired",
+        "schedule": 900.0,
+        "options": {"expires": 900},
+    },
     # Finds expired grants and lost hints. If it stops, a team keeps access for as long as it is
     # stopped.
     "reconcile-due-policies": {

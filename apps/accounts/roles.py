@@ -76,6 +76,10 @@ SETS_TEAM_BUDGETS = (Role.FINANCE,)
 PROPOSES_PIPELINES = (Role.MODEL_OWNER, Role.PLATFORM_ENGINEER)
 DECIDES_PIPELINES = (Role.REVIEWER, Role.PLATFORM_ENGINEER)
 ENDS_PIPELINES = (Role.PLATFORM_ENGINEER,)
+# ask for what changes the prompt record: retention, holds, erasures, who reads beside them
+ASKS_ABOUT_PROMPTS = (Role.AUDITOR,)
+# decide about it where somebody else asked
+DECIDES_PROMPTS = (Role.REVIEWER, Role.AUDITOR)
 # have their own notices posted to an address, where whoever runs the portal named its host
 KEEPS_WEBHOOKS = EVERYBODY
 
@@ -92,6 +96,12 @@ SEES_CAPACITY = (*DECIDES_CAPACITY, Role.FINANCE, Role.AUDITOR)
 SEES_EVERY_MODEL = (Role.PLATFORM_ENGINEER, Role.REVIEWER, Role.AUDITOR)
 # see the registry's keys, its bucket's settings and what was verified when
 SEES_REGISTRY = (Role.MODEL_OWNER, Role.REVIEWER, Role.PLATFORM_ENGINEER, Role.AUDITOR)
+# search the prompt record, and open a prompt for a stated reason
+READS_PROMPTS = (Role.AUDITOR,)
+# may do so, too, once an auditor named them, until a day
+MAY_BE_NAMED_READERS = (Role.REVIEWER,)
+# see what is kept of prompts and for how long, holds and erasures, and no prompt
+OVERSEES_PROMPTS = (Role.REVIEWER, Role.AUDITOR)
 # see proposed changes of promotion policies; what is in force is everybody's to see
 OVERSEES_POLICIES = (*PROPOSES_POLICIES, *DECIDES_POLICIES, Role.AUDITOR)
 # see proposed changes of guard rules; what is in force is everybody's to see
@@ -162,6 +172,14 @@ ABILITIES = (
     Ability("shut out a pipeline at once", PROPOSES_PIPELINES, "owners: those of their own team"),
     Ability("read the audit record", OVERSEES_RECORD),
     Ability("take evidence packs away", TAKES_EVIDENCE),
+    Ability("search and open prompts, each for a stated reason", READS_PROMPTS),
+    Ability(
+        "search and open prompts, each for a stated reason",
+        MAY_BE_NAMED_READERS,
+        "whom an auditor named, until a day",
+    ),
+    Ability("see what is kept of prompts, holds and erasures", OVERSEES_PROMPTS),
+    Ability("keep prompts beyond their time by a legal hold", ASKS_ABOUT_PROMPTS),
     Ability("keep roles of others, or take them away", RECERTIFIES_ROLES),
 )
 DUTIES = (
@@ -177,6 +195,9 @@ DUTIES = (
     Duty("what a pool may buy", ASKS_FOR_CAPACITY, DECIDES_CAPACITY),
     Duty("what tokens cost", PROPOSES_PRICES, PUBLISHES_PRICES),
     Duty("whether a month is closed", ASKS_TO_CLOSE, CLOSES_MONTHS),
+    Duty("what is kept of prompts, and for how long", ASKS_ABOUT_PROMPTS, DECIDES_PROMPTS),
+    Duty("whether a legal hold is lifted", ASKS_ABOUT_PROMPTS, DECIDES_PROMPTS),
+    Duty("whether a member's prompts are erased", ASKS_ABOUT_PROMPTS, DECIDES_PROMPTS),
     Duty("how large a budget is", ASKS_FOR_MODELS, (*SETS_COST_CENTER_BUDGETS, *OWNS_MODELS)),
 )
 

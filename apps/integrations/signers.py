@@ -65,18 +65,19 @@ def record_signer() -> Signer:
 def _signer(kind: str, file: str, kms: str, transit: str) -> Signer:
     """Return the signer of a kind; the other words are the variables that name its key."""
     if kind == Kind.FILE:
-        return FileSigner.load(_named(file))
+        return FileSigner.load(named(file))
     if kind == Kind.KMS:
-        return KmsSigner(_named(kms))
-    vault = Vault(_named("VAULT_ADDR"), _tokens(), namespace=settings.VAULT_NAMESPACE)
-    return TransitSigner(vault, _named(transit), mount=settings.VAULT_TRANSIT_MOUNT)
+        return KmsSigner(named(kms))
+    vault = Vault(named("VAULT_ADDR"), tokens(), namespace=settings.VAULT_NAMESPACE)
+    return TransitSigner(vault, named(transit), mount=settings.VAULT_TRANSIT_MOUNT)
 
 
-def _tokens() -> Tokens:
+def tokens() -> Tokens:
+    """Return who asks Vault, as the settings say. Raises ValueError where they do not."""
     if settings.VAULT_TOKEN_FILE:
         return FileTokens(settings.VAULT_TOKEN_FILE)
     if not settings.VAULT_ROLE:
-        raise ValueError("VAULT_TOKEN_FILE or VAULT_ROLE must be set: who asks Vault to sign")
+        raise ValueError("VAULT_TOKEN_FILE or VAULT_ROLE must be set: who asks Vault")
     return KubernetesTokens(
         settings.VAULT_ROLE,
         mount=settings.VAULT_AUTH_MOUNT,
@@ -84,8 +85,9 @@ def _tokens() -> Tokens:
     )
 
 
-def _named(variable: str) -> str:
+def named(variable: str) -> str:
+    """Return a variable that must be set here. Raises ValueError."""
     value = str(getattr(settings, variable))
     if not value:
-        raise ValueError(f"{variable} is not set, and this process signs with what it names")
+        raise ValueError(f"{variable} is not set, and this process needs what it names")
     return value

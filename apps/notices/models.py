@@ -33,6 +33,7 @@ class Kind(models.TextChoices):
     REVIEW = "REVIEW", "Reviews that are due or overdue"
     MONTH = "MONTH", "Months and their statements"
     RECORD = "RECORD", "The audit record"
+    PROMPT = "PROMPT", "Prompts of your team that somebody read, and prompts that were lost"
     DELIVERY = "DELIVERY", "Your webhooks"
 
 

@@ -527,6 +527,25 @@ STEPS = {
         "WITHDRAWN": "",
         "SET": "",
     },
+    "prompts.RetentionChange": {
+        "PENDING": "APPROVED REJECTED WITHDRAWN",
+        "APPROVED": "",
+        "REJECTED": "",
+        "WITHDRAWN": "",
+    },
+    "prompts.HoldRelease": {
+        "PENDING": "APPROVED REJECTED WITHDRAWN",
+        "APPROVED": "",
+        "REJECTED": "",
+        "WITHDRAWN": "",
+    },
+    "prompts.ErasureRequest": {
+        "PENDING": "APPROVED REJECTED WITHDRAWN",
+        "APPROVED": "",
+        "REJECTED": "",
+        "WITHDRAWN": "",
+    },
+    "prompts.PromptPack": {"WAITING": "STORED REMOVED", "STORED": "REMOVED", "REMOVED": ""},
     "gateway.PolicyRevision": {
         "PENDING": "COMMITTED ACTIVE FAILED",
         "COMMITTED": "PENDING ACTIVE FAILED",

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from apps.prompts.subjects import Subject
+
 
 @dataclass(frozen=True)
 class Caller:
@@ -47,3 +49,4 @@ class Call:
     texts: tuple[Text, ...]
     body: bytes
     service_class: str = "interactive"
+    subject: Subject | None = None  # the member or case that the caller named, as a keyed hash

@@ -1,6 +1,6 @@
-"""S3 for the model registry, the archive of usage and the anchor of the record: every object
-is written once (`If-None-Match: *`) and locked (Object Lock, COMPLIANCE). The cloud's bill is read
-from it too.
+"""S3 for the model registry, the archive of usage, the anchor of the record and the prompts: every
+object is written once (`If-None-Match: *`) and locked (Object Lock, COMPLIANCE). The cloud's bill
+is read from it too.
 
 boto3 reads AWS_ENDPOINT_URL_S3, AWS_REGION and the credentials (keys here, IRSA in production) from
 the environment. Each call has a timeout and few retries of its own; whatever still fails becomes
@@ -282,6 +282,32 @@ class RegistryStore:
             )
             return bytes(answer["Body"].read(size))
 
+    def read_range(self, key: str, *, first: int, size: int, version_id: str = "") -> bytes:
+        """Return `size` bytes (1 at least) of an object from its byte `first` on, counted from 0.
+        Raises NoSuchRange where the object ends before.
+        """
+        with self._translated(key):
+            answer = self._s3.get_object(
+                Bucket=self.bucket,
+                Key=key,
+                Range=f"bytes={first}-{first + size - 1}",
+                **_version(version_id),
+            )
+            found = bytes(answer["Body"].read())
+        if len(found) != size:
+            raise NoSuchRange(f"{key} ends before the bytes that were asked for.")
+        return found
+
+    def remove(self, key: str, *, version_id: str) -> None:
+        """Remove one version of an object for good. Doing it again does nothing. Raises
+        PermanentError while it is locked.
+        """
+        try:
+            with self._translated(key):
+                self._s3.delete_object(Bucket=self.bucket, Key=key, VersionId=version_id)
+        except NotThere:
+            return
+
     def read_small(self, key: str, *, limit: int) -> bytes:
         """Return an object of at most `limit` bytes whole. Raises PermanentError when it is
         larger.
@@ -348,6 +374,12 @@ def bills_from_settings() -> RegistryStore | None:
     if not settings.CUR_BUCKET:
         return None
     return RegistryStore(bucket=settings.CUR_BUCKET, name="bucket of the bills")
+
+
+@lru_cache(maxsize=1)
+def prompts_from_settings() -> RegistryStore:
+    """Return this process's bucket of prompts."""
+    return RegistryStore(bucket=settings.PROMPTS_BUCKET, name="bucket of prompts")
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,5 @@
-"""A key of Vault's transit engine that signs: ecdsa-p256, -p384 or -p521.
+"""Keys of Vault's transit engine: one that signs (ecdsa-p256, -p384 or -p521), and one that wraps
+data keys (aes256-gcm96).
 
 The digest is made here (`prehashed`), so a message of any size is signed and Vault sees none; the
 signature comes as ASN.1, which is DER. The key's version that this signer began with is named in
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from apps.common.envelope import KEY_BYTES, MadeKey
 from apps.common.signing import Kind, PublicKey, is_signed, prehashed, public_key_of
 from apps.integrations.errors import PermanentError
 from apps.integrations.vault.client import Vault
@@ -110,3 +112,50 @@ class TransitSigner:
             raise PermanentError(
                 f"Vault answered with no signature by version {number} of {self._what}."
             ) from error
+
+
+class TransitWrapper:
+    """Has Vault make and unwrap data keys with one key of its transit engine (aes256-gcm96). Vault
+    keeps none of them: what is not kept wrapped elsewhere is gone.
+    """
+
+    def __init__(self, vault: Vault, name: str, *, mount: str = MOUNT) -> None:
+        self._vault, self._name, self._mount = vault, name, mount
+
+    @property
+    def key_id(self) -> str:
+        """Return mount and name of the key. Its version stands in what it wrapped."""
+        return f"vault/{self._mount}/{self._name}"
+
+    def make_key(self, bound: str) -> MadeKey:
+        """Return a new data key. Vault binds nothing to it: `bound` is the caller's to check."""
+        data: Any = self._vault.call(
+            self._what,
+            lambda client: client.secrets.transit.generate_data_key(
+                name=self._name, key_type="plaintext", mount_point=self._mount
+            )["data"],
+        )
+        return MadeKey(self._key_of(data), str(data["ciphertext"]).encode())
+
+    def unwrap(self, wrapped: bytes, bound: str) -> bytes:
+        """Return a data key that this key wrapped, with whichever of its versions."""
+        data: Any = self._vault.call(
+            self._what,
+            lambda client: client.secrets.transit.decrypt_data(
+                name=self._name, ciphertext=wrapped.decode(), mount_point=self._mount
+            )["data"],
+        )
+        return self._key_of(data)
+
+    @property
+    def _what(self) -> str:
+        return f"the key {self._mount}/{self._name}"
+
+    def _key_of(self, data: Any) -> bytes:
+        try:
+            key = base64.b64decode(str(data["plaintext"]), validate=True)
+        except (KeyError, binascii.Error) as error:
+            raise PermanentError(f"Vault answered with no key of {self._what}.") from error
+        if len(key) != KEY_BYTES:
+            raise PermanentError(f"Vault answered with a key of {len(key)} bytes.")
+        return key

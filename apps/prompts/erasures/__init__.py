@@ -1,0 +1,1 @@
+"""The right to erasure: keys destroyed, with a receipt."""

@@ -1,0 +1,205 @@
+"""Erasing a member or a case: one person asks, another decides, and then the keys are gone.
+
+Without its data key a text is noise, wherever its ciphertext lies: in the database, in S3 under a
+lock that nobody can lift, in a backup of either. So erasing is destroying the wrapped keys.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Count, Q
+
+from apps.accounts.models import User
+from apps.accounts.roles import DECIDES_PROMPTS
+from apps.audit.actions import record
+from apps.audit.models import Action
+from apps.common import decisions
+from apps.common.canonical import digest_of, plain
+from apps.common.errors import DomainError
+from apps.prompts.erasures.models import ErasureRequest
+from apps.prompts.erasures.receipt import DestroyedKey, Erased, LeftObject, receipt_of
+from apps.prompts.holds.actions import one_at_a_time
+from apps.prompts.holds.queries import holds_over
+from apps.prompts.models import DataKey, Place, PromptPack, PromptRecord, PromptText
+from apps.prompts.rules.actions import DECIDER, permit_asking
+from apps.prompts.subjects import BadName, SubjectKind, named_subject, secret_id
+
+NOUN = "request"
+Status = ErasureRequest.Status
+
+
+class BadErasure(DomainError):
+    """The request names nobody, or somebody asked for the same."""
+
+    code = "bad_erasure"
+
+
+class IsHeld(DomainError):
+    """A legal hold covers records that would be erased."""
+
+    code = "legal_hold"
+
+
+@transaction.atomic
+def ask_erasure(
+    *, kind: str, name: str, justification: str, requester: User, now: datetime
+) -> ErasureRequest:
+    """Ask for the erasure of a member or a case by name, which is hashed here and kept nowhere.
+
+    Raises NotPermitted unless the requester is an auditor; BadErasure.
+    """
+    permit_asking(requester)
+    try:
+        subject = named_subject(SubjectKind(kind), name)
+        with transaction.atomic():
+            request = ErasureRequest.objects.create(
+                kind=kind,
+                token=subject.token,
+                secret=subject.secret,
+                justification=justification,
+                requested_by=requester,
+                requested_at=now,
+            )
+    except BadName as error:
+        raise BadErasure(str(error)) from None
+    except IntegrityError:
+        raise BadErasure("An erasure of the same waits for a decision already.") from None
+    data = _facts(request) | {"justification": justification}
+    record(action=Action.ERASURE_REQUESTED, actor=requester, target=request, now=now, data=data)
+    return request
+
+
+def keys_of(request: ErasureRequest) -> list[DataKey]:
+    """Return the keys that an erasure destroys, by month."""
+    return list(DataKey.objects.filter(_of(request), destroyed_at=None))
+
+
+def question(request: ErasureRequest, person: User) -> decisions.Question:
+    """Return who decides about an erasure, as this person meets it."""
+    return decisions.Question(
+        request,
+        person,
+        decider=DECIDER,
+        is_decider=person.has_role(*DECIDES_PROMPTS),
+        noun=NOUN,
+    )
+
+
+@transaction.atomic
+def approve_erasure(
+    *, erasure: ErasureRequest, approver: User, reason: str, now: datetime
+) -> ErasureRequest:
+    """Destroy the keys of a member or a case, and write the receipt.
+
+    Raises NotPermitted unless the approver is a reviewer or auditor who did not ask for it;
+    AlreadyDecided; IsHeld, and then nothing is erased and the request goes on waiting.
+    """
+    decisions.permit(question(erasure, approver))
+    one_at_a_time()
+    keys = list(DataKey.objects.select_for_update().filter(_of(erasure)))
+    if standing := holds_over(keys):
+        names = ", ".join(f"{hold} ({hold.matter})" for hold in standing)
+        raise IsHeld(f"Held, so nothing is erased: {names}. Two people lift a hold.")
+    living = [key for key in keys if key.destroyed_at is None]
+    erased = _erase(keys, living, now)
+    receipt = plain(
+        receipt_of(
+            request=erasure.pk,
+            environment=settings.ENVIRONMENT_NAME,
+            kind=erasure.kind,
+            token=erasure.token,
+            secret=erasure.secret,
+            asked=(erasure.requested_by.username, erasure.requested_at),
+            decided=(approver.username, now),
+            erased=erased,
+            backup_days=settings.PROMPT_BACKUP_DAYS,
+        )
+    )
+    digest = digest_of(receipt)
+    decisions.decide(
+        ErasureRequest.objects.pending(), erasure, status=Status.APPROVED, who=approver, now=now,
+        reason=reason, noun=NOUN, receipt=receipt, receipt_digest=digest,
+    )  # fmt: skip
+    data = _facts(erasure) | {
+        "reason": reason,
+        "asked_by": erasure.requested_by.username,
+        "receipt": digest,
+        "keys_destroyed": [str(key.pk) for key in living],
+        "records": erased.in_postgres + erased.in_s3,
+    }
+    record(action=Action.PROMPTS_ERASED, actor=approver, target=erasure, now=now, data=data)
+    return erasure
+
+
+def _of(request: ErasureRequest) -> Q:
+    return Q(kind=request.kind, token=request.token, secret=request.secret)
+
+
+def _erase(keys: Sequence[DataKey], living: Sequence[DataKey], now: datetime) -> Erased:
+    """Destroy keys and overwrite what the database has of their texts; return what was done.
+
+    keys: all that the subject ever had. living: those that are not destroyed.
+    """
+    records = PromptRecord.objects.filter(data_key__in=keys).exclude(place=Place.ERASED)
+    counts = dict(records.order_by().values_list("data_key").annotate(Count("pk")))
+    # bytes(): psycopg gives memory views, which have no digest of their own
+    destroyed = [
+        DestroyedKey(key.pk, f"{key.month:%Y-%m}", key.wrapped_by,
+                     hashlib.sha256(bytes(key.wrapped)).hexdigest(), counts.get(key.pk, 0))
+        for key in living
+    ]  # fmt: skip
+    packs = PromptPack.objects.filter(records__in=records, status=PromptPack.Status.STORED)
+    left = [
+        LeftObject(pack.object_key, pack.version_id, pack.sha256, pack.retained_until)
+        for pack in packs.distinct().order_by("object_key")
+    ]
+    in_s3 = records.filter(place=Place.S3).count()
+    in_postgres = records.filter(place=Place.POSTGRES).count()
+    PromptText.objects.filter(Q(data_key__in=keys) | Q(record__in=records)).update(ciphertext=b"")
+    records.update(place=Place.ERASED)
+    DataKey.objects.filter(pk__in=[key.pk for key in living]).update(wrapped=b"", destroyed_at=now)
+    others = PromptRecord.objects.exclude(place=Place.ERASED)
+    named = others.exclude(data_key__kind=SubjectKind.TEAM)
+    return Erased(
+        keys=destroyed,
+        in_postgres=in_postgres,
+        in_s3=in_s3,
+        objects=left,
+        unnamed=others.filter(data_key__kind=SubjectKind.TEAM).count(),
+        other_secret=named.exclude(data_key__secret=secret_id()).count(),
+    )
+
+
+@transaction.atomic
+def reject_erasure(
+    *, erasure: ErasureRequest, approver: User, reason: str, now: datetime
+) -> ErasureRequest:
+    """Erase nothing. Raises NotPermitted as approve_erasure does, AlreadyDecided."""
+    decisions.permit(question(erasure, approver))
+    _decide(erasure, approver, Status.REJECTED, reason, now)
+    data = _facts(erasure) | {"reason": reason}
+    record(action=Action.ERASURE_REJECTED, actor=approver, target=erasure, now=now, data=data)
+    return erasure
+
+
+@transaction.atomic
+def withdraw_erasure(*, erasure: ErasureRequest, actor: User, now: datetime) -> ErasureRequest:
+    """Take back the request. Raises NotPermitted unless actor asked for it; AlreadyDecided."""
+    decisions.permit_withdrawal(question(erasure, actor))
+    _decide(erasure, actor, Status.WITHDRAWN, "", now)
+    data = _facts(erasure)
+    record(action=Action.ERASURE_WITHDRAWN, actor=actor, target=erasure, now=now, data=data)
+    return erasure
+
+
+def _decide(erasure: ErasureRequest, who: User, status: str, reason: str, now: datetime) -> None:
+    pending = ErasureRequest.objects.pending()
+    decisions.decide(pending, erasure, status=status, who=who, now=now, reason=reason, noun=NOUN)
+
+
+def _facts(request: ErasureRequest) -> dict[str, object]:
+    """Return what the audit record says of a request: a token says nothing without the secret."""
+    return {"kind": request.kind, "token": request.token}

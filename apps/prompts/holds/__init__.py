@@ -1,0 +1,1 @@
+"""Legal holds: what is kept beyond its time, whatever rules and requests say."""

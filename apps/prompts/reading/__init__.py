@@ -1,0 +1,1 @@
+"""Searching and reading the record: who may, why, and who is told."""

@@ -1,0 +1,127 @@
+"""Retention as rows: what is in force for each data class, and the changes that two people make.
+
+A revision never changes. The first of each data class ships with the product and is written down
+when something first rests on it; every later one needs an approved change that says the very same
+(a trigger holds that).
+"""
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+
+from apps.accounts.models import User
+from apps.accounts.roles import DECIDES_PROMPTS, OVERSEES_PROMPTS
+from apps.catalog.models import DataClass
+from apps.common import decisions
+from apps.prompts.rules.rules import Rules
+
+
+class RetentionChangeQuerySet(models.QuerySet["RetentionChange"]):
+    """Changes of what is kept, newest first."""
+
+    def pending(self) -> "RetentionChangeQuerySet":
+        """Return the changes that wait for a decision."""
+        return self.filter(status=RetentionChange.Status.PENDING)
+
+    def visible_to(self, user: User) -> "RetentionChangeQuerySet":
+        """Return the changes a person may see: all, for those who ask, decide or oversee."""
+        return self if user.has_role(*OVERSEES_PROMPTS) else self.none()
+
+    def to_decide(self, user: User) -> models.QuerySet["RetentionChange"]:
+        """Return the changes that wait for this person."""
+        is_decider = user.has_role(*DECIDES_PROMPTS)
+        found = decisions.waiting_for(self.pending(), user, is_decider=is_decider)
+        return found.select_related("requested_by")
+
+
+class RetentionChange(models.Model):
+    """Rules that one person proposes for a data class, and another puts in force or not.
+
+    body: as Rules.as_json. before: the rules that were in force when it was proposed.
+    """
+
+    class Status(models.TextChoices):
+        """Decided once, by somebody who did not propose it."""
+
+        PENDING = "PENDING", "Waiting for a decision"
+        APPROVED = "APPROVED", "Approved"
+        REJECTED = "REJECTED", "Rejected"
+        WITHDRAWN = "WITHDRAWN", "Withdrawn"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    data_class = models.CharField(max_length=16, choices=DataClass.choices)
+    body = models.JSONField()
+    before = models.ForeignKey(
+        "prompts.RetentionRevision", on_delete=models.PROTECT, related_name="+"
+    )
+    justification = models.TextField()
+    requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    requested_at = models.DateTimeField()
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
+    decided_by = models.ForeignKey(
+        User, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    decided_at = models.DateTimeField(null=True, blank=True)
+    decision_reason = models.TextField(blank=True, default="")
+
+    objects = RetentionChangeQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-requested_at", "-id")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("data_class",),
+                condition=Q(status="PENDING"),
+                name="retention_change_one_pending_per_data_class",
+            ),
+            *decisions.two_people("retention_change"),
+        )
+
+    def __str__(self) -> str:
+        return f"prompt retention of {self.get_data_class_display()}"
+
+    def get_absolute_url(self) -> str:
+        """Return the change's page."""
+        return reverse("prompts:retention_change_detail", args=[self.pk])
+
+    @property
+    def rules(self) -> Rules:
+        """Return the rules that it proposes."""
+        return Rules.of(self.body)
+
+
+class RetentionRevision(models.Model):
+    """The rules of a data class from a moment on. body: as Rules.as_json; digest: over it. change:
+    what put it in force; NULL for the first, which ships with the product.
+    """
+
+    data_class = models.CharField(max_length=16, choices=DataClass.choices)
+    number = models.PositiveIntegerField()
+    body = models.JSONField()
+    digest = models.CharField(max_length=71)
+    active_from = models.DateTimeField()
+    change = models.OneToOneField(
+        RetentionChange, null=True, blank=True, on_delete=models.PROTECT, related_name="revision"
+    )
+
+    class Meta:
+        ordering = ("data_class", "-number")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("data_class", "number"), name="retention_revision_number_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(number=1, change__isnull=True) | Q(number__gt=1, change__isnull=False),
+                name="retention_revision_of_a_change_but_the_first",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"prompt retention {self.number} of {self.get_data_class_display()}"
+
+    @property
+    def rules(self) -> Rules:
+        """Return the rules."""
+        return Rules.of(self.body)

@@ -1,0 +1,127 @@
+"""Who may read, and what happens before anybody does."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from apps.accounts.models import Role
+from apps.audit.models import AuditEvent
+from apps.common.errors import NotPermitted
+from apps.common.sign_ins import FreshSignInNeeded
+from apps.notices.models import Notice
+from apps.prompts.models import PromptText
+from apps.prompts.reading import actions
+from apps.prompts.reading.actions import BadReader, may_read
+from apps.prompts.reading.models import NamedReader, Reading
+from apps.prompts.reading.opening import Unreadable, open_record
+from tests.factories import NOW, TeamFactory, UserFactory
+from tests.prompts.samples import ANSWER, REQUEST, WRAPPER, stored
+
+pytestmark = pytest.mark.django_db
+
+
+def read(record, who, now=NOW):
+    return actions.read_record(record=record, reader=who, reason="Complaint 17.", now=now)
+
+
+def name(carol, ada, days=7):
+    return actions.name_reader(reader=carol, days=days, reason="Review.", actor=ada, now=NOW)
+
+
+class TestReadRecord:
+    def test_is_an_event_and_tells_the_teams_leads(self, ada, charlie):
+        other = UserFactory(
+            username="dora", team=TeamFactory(slug="prior-auth"), with_roles=[Role.TEAM_LEAD]
+        )
+        record = stored()
+        reading = read(record, ada)
+        assert (reading.call_id, reading.team) == (record.call_id, "claims-review")
+        event = AuditEvent.objects.get(action="prompt.read")
+        assert event.data["reason"] == "Complaint 17." and event.actor == "ada"
+        told = Notice.objects.get()
+        assert told.user == charlie and told.kind == "PROMPT" and other != charlie
+        assert str(record.call_id) in told.title and "Complaint" not in told.title
+
+    def test_tells_others_who_oversee_where_the_team_has_no_lead(self, ada, anton, carol):
+        read(stored(), ada)
+        assert {notice.user for notice in Notice.objects.all()} == {anton, carol}
+
+    @pytest.mark.parametrize("who", ["alice", "carol", "charlie"])
+    def test_is_for_auditors_and_named_reviewers(self, request, who):
+        with pytest.raises(NotPermitted, match="whom one named"):
+            read(stored(), request.getfixturevalue(who))
+        assert not Reading.objects.exists()
+
+    def test_wants_a_recent_sign_in(self, ada, stale_by_default):
+        with pytest.raises(FreshSignInNeeded):
+            read(stored(), ada)
+
+    def test_notes_nothing_without_its_event(self, ada, audit_away):
+        from tests.trail import AuditAway
+
+        record = stored()
+        with audit_away(), pytest.raises(AuditAway):
+            read(record, ada)
+        assert not Reading.objects.exists()
+
+
+class TestNamedReaders:
+    def test_read_from_then_until_their_day(self, ada, carol):
+        assert not may_read(carol, NOW)
+        named = name(carol, ada)
+        assert may_read(carol, NOW) and not may_read(carol, NOW + timedelta(days=7))
+        read(stored(), carol)
+        actions.end_reader(named=named, reason="Done.", actor=ada, now=NOW + timedelta(days=1))
+        assert not may_read(carol, NOW + timedelta(days=1))
+        with pytest.raises(BadReader, match="over already"):
+            actions.end_reader(named=named, reason="x", actor=ada, now=NOW + timedelta(days=1))
+        actions_of = AuditEvent.objects.filter(target_type="NamedReader")
+        assert {event.action for event in actions_of} == {
+            "prompt_reader.named", "prompt_reader.ended",
+        }  # fmt: skip
+
+    def test_are_reviewers_whom_another_person_names_for_a_while(self, ada, anton, carol, charlie):
+        with pytest.raises(NotPermitted):
+            name(carol, carol)
+        for who, days in ((ada, 7), (charlie, 7), (carol, 0), (carol, 91)):
+            with pytest.raises(BadReader):
+                name(who, ada, days)
+        assert not NamedReader.objects.exists()
+
+    def test_lose_it_with_their_role(self, ada, carol):
+        name(carol, ada)
+        carol.role_bindings.all().delete()
+        carol.remember_roles([])
+        assert not may_read(carol, NOW)
+
+    def test_are_never_named_for_longer_past_the_database(self, ada, carol):
+        name(carol, ada)
+        with pytest.raises(IntegrityError, match="named anew"), transaction.atomic():
+            NamedReader.objects.update(active_to=NOW + timedelta(days=400))
+
+
+class TestOpenRecord:
+    def opened(self, record):
+        return open_record(record, wrapper=WRAPPER, bucket=lambda: None)
+
+    def test_gives_both_halves(self):
+        found = self.opened(stored())
+        assert (found.request, found.answer) == (REQUEST, ANSWER)
+        assert "Jane" not in repr(found)
+
+    def test_says_which_half_was_not_kept(self):
+        record = stored()
+        record.texts.filter(phase="ANSWER").delete()
+        assert self.opened(record).answer is None
+
+    def test_opens_no_text_in_anothers_place(self):
+        one, other = stored(), stored()
+        PromptText.objects.filter(record=other, phase="REQUEST").delete()
+        swapped = one.texts.get(phase="REQUEST")
+        other.texts.create(
+            phase="REQUEST", data_key=swapped.data_key, nonce=swapped.nonce,
+            ciphertext=swapped.ciphertext, size_bytes=swapped.size_bytes,
+        )  # fmt: skip
+        with pytest.raises(Unreadable, match="does not open"):
+            self.opened(other)
