@@ -11,6 +11,7 @@ from apps.accounts.models import User
 from apps.accounts.roles import (
     EVERYBODY,
     OVERSEES_PIPELINES,
+    OVERSEES_PROMPTS,
     OVERSEES_RECORD,
     SEES_FLEET,
     SEES_REGISTRY,
@@ -88,6 +89,7 @@ SECTIONS = (
         OVERSEES_RECORD,
         "Oversight",
     ),
+    Section("Prompts", "lock", "prompts:overview", ("/prompts/",), OVERSEES_PROMPTS, "Oversight"),
 )
 
 

@@ -29,6 +29,7 @@ from apps.accounts.pipelines.models import PipelineChange
 from apps.accounts.recertification import actions as roles
 from apps.accounts.recertification.models import RoleReview
 from apps.accounts.roles import (
+    DECIDES_PROMPTS,
     DECIDES_SIGNERS,
     MENDS_MODELS,
     OWNS_MODELS,
@@ -67,6 +68,8 @@ from apps.promotions.models import Promotion, Rollout
 from apps.promotions.policy import actions as policies
 from apps.promotions.policy.models import PolicyChange
 from apps.promotions.rollouts import actions as steering
+from apps.prompts import telling as prompt_lines
+from apps.prompts.rules import actions as about_prompts
 
 SHOWN = 20
 EXPIRES_SOON = timedelta(days=14)
@@ -93,6 +96,7 @@ def needs_of(user: User, now: datetime) -> list[Need]:
         _policies_to_decide(user),
         _guardrails_to_decide(user),
         _pipelines_to_decide(user),
+        _prompts_to_decide(user),
         _emergencies(user, now),
         _capacity(user, now),
         _new_models(user),
@@ -123,6 +127,7 @@ def waits_of(user: User) -> list[Need]:
         _own_policies(user),
         _own_guardrails(user),
         _own_pipelines(user),
+        _own_about_prompts(user),
         _own_capacity(user),
         _own_new_models(user),
         _own_suites(user),
@@ -344,6 +349,29 @@ def _guardrails_to_decide(user: User) -> Iterator[Need]:
         url = item.get_absolute_url()
         title = guardrail_lines.asked_title(item)
         yield Need(title, why, url, "shield-check", "busy", item.requested_at)
+
+
+def _own_about_prompts(user: User) -> Iterator[Need]:
+    """What this person asked for about the prompt record, which only auditors do."""
+    if not about_prompts.may_ask(user):
+        return
+    for model, question in prompt_lines.SORTS.values():
+        waiting = model.objects.pending().filter(requested_by=user)
+        for item in waiting[:SHOWN]:
+            title, url = prompt_lines.own_title(item), item.get_absolute_url()
+            why = _who_decides(question(item, user))
+            yield Need(title, why, url, "lock", "", item.requested_at)
+
+
+def _prompts_to_decide(user: User) -> Iterator[Need]:
+    """What others ask for about the prompt record, and this person decides."""
+    if not user.has_role(*DECIDES_PROMPTS):
+        return
+    for model, _ in prompt_lines.SORTS.values():
+        for item in model.objects.to_decide(user)[:SHOWN]:
+            title, url = prompt_lines.asked_title(item), item.get_absolute_url()
+            why = f"Asked for by {item.requested_by.name}: {item.justification[:80]}"
+            yield Need(title, why, url, "lock", "busy", item.requested_at)
 
 
 def _emergencies(user: User, now: datetime) -> Iterator[Need]:

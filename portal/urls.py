@@ -25,6 +25,7 @@ from apps.notices.urls import api_urlpatterns as notices_api
 from apps.oversight.urls import api_urlpatterns as oversight_api
 from apps.promotions.urls import api_urlpatterns as promotions_api
 from apps.promotions.urls import urlpatterns as promotions_pages
+from apps.prompts.urls import api_urlpatterns as prompts_api
 from portal import views
 from portal.api import Document, UnknownAddress
 from portal.pages import (
@@ -82,6 +83,7 @@ pages: list[URLPattern | URLResolver] = [
     path(metadata.PATH, metadata.protected_resource, name="protected_resource"),
     path("", include("apps.accounts.urls")),
     path("audit/", include("apps.oversight.urls")),
+    path("prompts/", include("apps.prompts.urls")),
     path("notices/", include("apps.notices.urls")),
     path("access/grants/", grant_list, name="grant_list"),
     path("access/recertification/", recertification_list, name="recertification_list"),
@@ -105,6 +107,7 @@ api: list[URLPattern | URLResolver] = [
     *accounts_api,
     *notices_api,
     *oversight_api,
+    *prompts_api,
     *access_urls.api,
     *access_api,
     *catalog_api,

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from django.db import models
 from django.db.models import Q
+from django.urls import reverse
 
 from apps.catalog.models import DataClass
 from apps.common.ids import ordered_id
@@ -181,6 +182,10 @@ class PromptRecord(models.Model):
 
     def __str__(self) -> str:
         return f"call {str(self.call_id)[:8]} of {self.team} to {self.model}"
+
+    def get_absolute_url(self) -> str:
+        """Return the record's page."""
+        return reverse("prompts:record_detail", args=[self.pk])
 
 
 class PromptText(models.Model):

@@ -14,7 +14,7 @@ class TestSeal:
     def test_opens_again(self, text):
         sealed = seal(KEY, text, bound="call/REQUEST")
         assert open_sealed(KEY, sealed, bound="call/REQUEST") == text
-        assert not text or text not in sealed.ciphertext
+        assert len(text) < 16 or text not in sealed.ciphertext
 
     def test_uses_another_nonce_each_time(self):
         assert len({seal(KEY, b"x", bound="b").nonce for _ in range(100)}) == 100

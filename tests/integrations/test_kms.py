@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from apps.common.signing import is_signed
-from apps.integrations.aws.kms import KmsSigner
+from apps.integrations.aws.kms import KmsSigner, KmsWrapper
 from apps.integrations.errors import NotFound, PermanentError, Refused, TemporaryError
 from deploy.local.doubles.aws.kms import KmsDouble
 from tests.integrations.test_aws import serving
@@ -153,3 +153,45 @@ class TestTheDouble:
         assert client.verify(KeyId=one.arn, **asked)["SignatureValid"] is True
         with pytest.raises(client.exceptions.KMSInvalidSignatureException):
             client.verify(KeyId=other.arn, **asked)
+
+
+def wrapper(key) -> KmsWrapper:
+    return KmsWrapper(key.arn, attempts=1)
+
+
+class TestKmsWrapper:
+    def test_makes_keys_that_it_unwraps_for_what_they_are_for(self, kms):
+        one = wrapper(kms.add_wrapping_key())
+        made, other = one.make_key("prompt-record/a"), one.make_key("prompt-record/a")
+        assert made.plain != other.plain and len(made.plain) == 32
+        assert made.plain not in made.wrapped
+        assert one.unwrap(made.wrapped, "prompt-record/a") == made.plain
+        assert kms.asked[0][1]["EncryptionContext"] == {"quartermaster": "prompt-record/a"}
+        assert one.key_id.startswith("kms/arn:")
+
+    def test_unwraps_nothing_for_something_else_or_of_another_key(self, kms):
+        one, other = wrapper(kms.add_wrapping_key()), wrapper(kms.add_wrapping_key())
+        made = one.make_key("prompt-record/a")
+        for who, bound in ((one, "prompt-record/b"), (other, "prompt-record/a")):
+            with pytest.raises(PermanentError, match="InvalidCiphertext"):
+                who.unwrap(made.wrapped, bound)
+
+    @pytest.mark.parametrize(
+        ("status", "code", "kind"),
+        [
+            (400, "ThrottlingException", TemporaryError),
+            (500, "KMSInternalException", TemporaryError),
+            (400, "AccessDeniedException", Refused),
+            (400, "NotFoundException", NotFound),
+            (400, "DisabledException", PermanentError),
+        ],
+    )
+    def test_error_says_whether_to_try_again(self, kms, status, code, kind):
+        one = wrapper(kms.add_wrapping_key())
+        kms.fail_next((status, code))
+        with pytest.raises(kind):
+            one.make_key("a")
+
+    def test_is_refused_by_a_key_that_signs(self, kms):
+        with pytest.raises(PermanentError, match="InvalidKeyUsage"):
+            wrapper(kms.add_key()).make_key("a")

@@ -14,7 +14,7 @@ from apps.common.model_manifest import FileEntry
 from apps.common.signing import is_signed, open_note, read_public_keys, signed_note
 from apps.integrations.errors import NotFound, PermanentError, Refused, TemporaryError
 from apps.integrations.vault.client import FileTokens, KubernetesTokens, Vault
-from apps.integrations.vault.transit import TransitSigner
+from apps.integrations.vault.transit import TransitSigner, TransitWrapper
 from tests.local.bao import running
 
 KEYS = {"registry": "model-registry", "sealer": "audit-record"}
@@ -102,6 +102,56 @@ class TestTransitSigner:
         bao.run_job()
         pem = (bao.context.state / "secrets" / "signing-key.pub.pem").read_bytes()
         assert read_public_keys(pem) == [after.public_key, before.public_key]
+
+
+class TestTransitWrapper:
+    @pytest.fixture
+    def wrapper(self, bao):
+        """Return what wraps with a process's own token."""
+
+        def made(who):
+            vault = Vault(bao.address, FileTokens(bao.token(who)))
+            return TransitWrapper(vault, "prompt-record")
+
+        return made
+
+    def test_makes_keys_that_gate_and_portal_unwrap(self, wrapper):
+        one, other = wrapper("gate").make_key("a"), wrapper("gate").make_key("a")
+        assert one.plain != other.plain and len(one.plain) == 32
+        assert one.wrapped.startswith(b"vault:v1:")
+        assert wrapper("gate").unwrap(one.wrapped, "a") == one.plain
+        assert wrapper("reader").unwrap(one.wrapped, "a") == one.plain
+        assert wrapper("gate").key_id == "vault/transit/prompt-record"
+
+    def test_portal_has_no_keys_made_and_those_who_sign_neither(self, wrapper):
+        made = wrapper("gate").make_key("a")
+        for who in ("reader", "registry", "sealer"):
+            with pytest.raises(Refused, match="does not let us use the key"):
+                wrapper(who).make_key("a")
+        for who in ("registry", "sealer"):
+            with pytest.raises(Refused):
+                wrapper(who).unwrap(made.wrapped, "a")
+
+    def test_still_unwraps_when_the_wrapping_key_is_rotated(self, bao, wrapper):
+        before = wrapper("gate").make_key("a")
+        hvac.Client(url=bao.address, token=_admin(bao)).secrets.transit.rotate_key("prompt-record")
+        assert wrapper("gate").make_key("a").wrapped.startswith(b"vault:v2:")
+        assert wrapper("gate").unwrap(before.wrapped, "a") == before.plain
+
+    def test_refuses_what_it_did_not_wrap(self, wrapper):
+        with pytest.raises(PermanentError):
+            wrapper("gate").unwrap(b"vault:v1:AAAA", "a")
+
+    def test_gate_may_do_nothing_else(self, bao):
+        client = hvac.Client(url=bao.address, token=bao.token("gate").read_text())
+        for forbidden in (
+            lambda: client.secrets.transit.rotate_key("prompt-record"),
+            lambda: client.secrets.transit.export_key("prompt-record", "encryption-key"),
+            lambda: client.secrets.transit.delete_key("prompt-record"),
+            lambda: client.secrets.transit.read_key("model-registry"),
+        ):
+            with pytest.raises((exceptions.Forbidden, exceptions.InvalidRequest)):
+                forbidden()
 
 
 class TestTheStacksVault:

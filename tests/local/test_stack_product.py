@@ -1,10 +1,12 @@
 """What the product's processes are given, and what only one of them is."""
 
+from apps.common.envelope import FileWrapper
 from apps.common.signing import FileSigner, fingerprint, read_public_keys
 from deploy.local.stack import product, vault
 from tests.local.cluster_context import cluster_context
 
 SIGNS = {"registry": "SIGNER", "sealer": "AUDIT_SIGNER"}
+READS = ("portal",)  # prompts, with the token that unwraps their keys
 
 
 def environments(folder, **env):
@@ -18,10 +20,10 @@ class TestKeysThatSign:
     def test_are_in_the_stacks_own_vault_and_each_token_is_one_process_s(self, tmp_path):
         given, context = environments(tmp_path)
         for name, env in given.items():
-            assert ("VAULT_TOKEN_FILE" in env) == (name in SIGNS)
+            assert ("VAULT_TOKEN_FILE" in env) == (name in {*SIGNS, *READS})
             assert not {"SIGNING_KEY_FILE", "AUDIT_SIGNING_KEY_FILE"} & env.keys()
-        tokens = {given[name]["VAULT_TOKEN_FILE"] for name in SIGNS}
-        assert len(tokens) == 2
+        tokens = {given[name]["VAULT_TOKEN_FILE"] for name in (*SIGNS, *READS)}
+        assert len(tokens) == 3
         for name, variable in SIGNS.items():
             assert given[name][variable] == "transit"
             assert given[name]["VAULT_ADDR"] == "http://127.0.0.1:8200"
@@ -43,6 +45,15 @@ class TestKeysThatSign:
             (public,) = read_public_keys(vault.public_keys(context, who).read_bytes())
             own = FileSigner.load(given[who][private]).public_key
             assert fingerprint(own) == fingerprint(public)
+
+    def test_of_prompts_are_wrapped_in_a_file_where_nobody_uses_vault(self, tmp_path):
+        given, context = environments(tmp_path, SIGNER="file", AUDIT_SIGNER="file")
+        assert given["portal"]["PROMPT_KEYS"] == "file"
+        assert FileWrapper.load(given["portal"]["PROMPT_KEY_FILE"])
+        assert not any("PROMPT_KEY_FILE" in env for name, env in given.items() if name != "portal")
+        assert vault.prompt_environment(context, vault.GATE) == {
+            "PROMPT_KEYS": "file", "PROMPT_KEY_FILE": given["portal"]["PROMPT_KEY_FILE"],
+        }  # fmt: skip
 
     def test_are_of_a_vault_that_is_named(self, tmp_path):
         theirs = {"VAULT_ADDR": "https://vault.example", "VAULT_TOKEN_FILE": "/run/token"}

@@ -48,6 +48,11 @@ from apps.notices.models import Call, Kind, Webhook
 from apps.oversight.evidence.actions import ask_for_month
 from apps.promotions.emergencies.models import Emergency
 from apps.promotions.models import Promotion, Rollout
+from apps.prompts.erasures.actions import ask_erasure
+from apps.prompts.holds.actions import ask_release, place_hold
+from apps.prompts.reading.actions import name_reader
+from apps.prompts.rules.actions import propose_retention
+from apps.prompts.rules.rules import Rules as Retention
 from tests.accounts.pipelines import samples as pipelines
 from tests.capacity import samples
 from tests.catalog import intakes
@@ -58,6 +63,7 @@ from tests.gateway.guard import guardrails
 from tests.promotions import factories as promoted
 from tests.promotions import policies
 from tests.promotions.seeing import seen
+from tests.prompts.samples import stored
 
 # persona: (team, role). The order is that of the columns of the matrix.
 PEOPLE = {
@@ -189,9 +195,36 @@ def build() -> World:
     world.ids |= _policies(world.people["platform"])
     world.ids |= _guard(world.people["platform"])
     world.ids |= _pipelines(people)
+    world.ids |= _prompts(people)
     world.ids |= _prices(model, failed_rollout.registered_model, world.people["finance"])
     world.ids["figures"] = seen(proposed, timezone.now()).figures
     return world
+
+
+def _prompts(people: dict[str, User]) -> dict[str, object]:
+    """Return a call that is kept, what an auditor asks about the record, and a named reader."""
+    auditor, now = people["auditor"], timezone.now()
+    why = "As counsel asked."
+    hold = place_hold(scope="CALL", name=str(uuid4()), matter="2026-17", actor=auditor, now=now)
+    held = place_hold(scope="CALL", name=str(uuid4()), matter="2026-18", actor=auditor, now=now)
+    change = propose_retention(
+        data_class="PHI", rules=Retention("REQUIRED", 400), justification=why, requester=auditor,
+        now=now,
+    )  # fmt: skip
+    release = ask_release(hold=held, justification=why, requester=auditor, now=now)
+    erasure = ask_erasure(kind="MEMBER", name="M-7", justification=why, requester=auditor, now=now)
+    named = name_reader(
+        reader=people["reviewer2"], days=7, reason="Review.", actor=auditor, now=now
+    )
+    return {
+        "prompt": stored(team="claims-review", at=now).pk,
+        "retention_change": change.pk,
+        "hold": hold.pk,
+        "hold_release": release.pk,
+        "erasure": erasure.pk,
+        "named_reader": named.pk,
+        "reviewer": people["reviewer"].pk,
+    }
 
 
 def _packet(run: EvalRun) -> None:

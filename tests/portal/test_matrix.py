@@ -102,6 +102,13 @@ WHY = "Our own packets say more."
 SUITE = {
     "document": DOCUMENT, "justification": WHY, "declared_free_of_member_data": True,
 }  # fmt: skip
+RETENTION = {
+    "data_class": "INTERNAL", "rules": {"mode": "REQUIRED", "kept_days": 60, "models": {}},
+    "justification": WHY,
+}  # fmt: skip
+RETENTION_FORM = {"mode": "REQUIRED", "kept_days": 60, "models": "", "justification": WHY}
+HOLD = {"scope": "MEMBER", "name": "M-1", "matter": "2026-19"}
+ERASURE = {"kind": "MEMBER", "name": "M-1", "justification": WHY}
 SUITE_FORM = {"document": DOCUMENT, "justification": WHY, "declared": "on"}
 DECIDE_SUITE = "api:evaluation_suite_decide"
 DECIDE_CAPACITY = "api:capacity_request_decide"
@@ -233,6 +240,93 @@ DOORS = [
     post("usage_ingest", "401 401 401 401 401 401 401 401 401 401 401 401"),
     get("scaling_demand", "401 401 401 401 401 401 401 401 401 401 401 "
     "401", "models", "prior-auth-extract-v1"),
+    get("prompts:overview", "404 404 404 404 404 200 200 404 404 200"),
+    get("prompts:record_list", "404 404 404 404 404 404 200 404 404 200"),
+    get("prompts:record_list", "404 404 404 404 404 404 200 404 404 200", data={"format": "csv"}),
+    get("prompts:record_list", "404 404 404 404 404 404 200 404 404 200",
+        data={"team": "claims-review", "rule": "no-ssn", "whose": "TEAM", "outcome": "ANSWERED"}),
+    get("prompts:record_detail", "404 404 404 404 404 404 200 404 404 200", "{prompt}"),
+    post("prompts:record_read", "404 404 404 404 404 404 200 404 404 200", "{prompt}",
+         data=REASON),
+    post("prompts:record_read", "404 404 404 404 404 404 422 404 404 422", "{prompt}"),
+    get("prompts:reader_list", "404 404 404 404 404 200 200 404 404 200"),
+    post("prompts:reader_list", "404 404 404 404 404 403 403 404 404 302",
+         data={"reader": "{reviewer}", "days": 7} | REASON),
+    post("prompts:reader_end", "404 404 404 404 404 403 403 404 404 302", "{named_reader}",
+         data=REASON),
+    get("prompts:retention_list", "404 404 404 404 404 200 200 404 404 200"),
+    get("prompts:retention_change_create", "404 404 404 404 404 403 403 404 404 200", "internal"),
+    post("prompts:retention_change_create", "404 404 404 404 404 403 403 404 404 302", "internal",
+         data=RETENTION_FORM),
+    get("prompts:retention_change_detail", "404 404 404 404 404 200 200 404 404 200",
+        "{retention_change}"),
+    post("prompts:retention_change_approve", "404 404 404 404 404 302 302 404 404 403",
+         "{retention_change}", data=REASON),
+    post("prompts:retention_change_reject", "404 404 404 404 404 302 302 404 404 403",
+         "{retention_change}", data=REASON),
+    post("prompts:retention_change_withdraw", "404 404 404 404 404 403 403 404 404 302",
+         "{retention_change}"),
+    get("prompts:hold_list", "404 404 404 404 404 200 200 404 404 200"),
+    get("prompts:hold_create", "404 404 404 404 404 403 403 404 404 200"),
+    post("prompts:hold_create", "404 404 404 404 404 403 403 404 404 302", data=HOLD),
+    get("prompts:hold_detail", "404 404 404 404 404 200 200 404 404 200", "{hold}"),
+    post("prompts:hold_release_ask", "404 404 404 404 404 403 403 404 404 302", "{hold}",
+         data={"justification": WHY}),
+    get("prompts:hold_release_detail", "404 404 404 404 404 200 200 404 404 200",
+        "{hold_release}"),
+    post("prompts:hold_release_approve", "404 404 404 404 404 302 302 404 404 403",
+         "{hold_release}", data=REASON),
+    post("prompts:hold_release_reject", "404 404 404 404 404 302 302 404 404 403",
+         "{hold_release}", data=REASON),
+    post("prompts:hold_release_withdraw", "404 404 404 404 404 403 403 404 404 302",
+         "{hold_release}"),
+    get("prompts:erasure_list", "404 404 404 404 404 200 200 404 404 200"),
+    get("prompts:erasure_create", "404 404 404 404 404 403 403 404 404 200"),
+    post("prompts:erasure_create", "404 404 404 404 404 403 403 404 404 302", data=ERASURE),
+    get("prompts:erasure_detail", "404 404 404 404 404 200 200 404 404 200", "{erasure}"),
+    get("prompts:erasure_receipt", "404", "{erasure}"),
+    post("prompts:erasure_approve", "404 404 404 404 404 302 302 404 404 403", "{erasure}",
+         data=REASON),
+    post("prompts:erasure_reject", "404 404 404 404 404 302 302 404 404 403", "{erasure}",
+         data=REASON),
+    post("prompts:erasure_withdraw", "404 404 404 404 404 403 403 404 404 302", "{erasure}"),
+    get("api:prompts", "404 404 404 404 404 404 200 404 404 200"),
+    get("api:prompt", "404 404 404 404 404 404 200 404 404 200", "{prompt}"),
+    send("api:prompt_read", "404 404 404 404 404 404 200 404 404 200", "{prompt}", data=REASON),
+    get("api:prompt_retention", "404 404 404 404 404 200 200 404 404 200"),
+    get("api:prompt_retention_changes", "404 404 404 404 404 200 200 404 404 200"),
+    send("api:prompt_retention_changes", "404 404 404 404 404 403 403 404 404 201",
+         data=RETENTION),
+    get("api:prompt_retention_change", "404 404 404 404 404 200 200 404 404 200",
+        "{retention_change}"),
+    send("api:prompt_retention_change_decide", "404 404 404 404 404 200 200 404 404 403",
+         "{retention_change}", "approve", data=REASON),
+    send("api:prompt_retention_change_decide", "404 404 404 404 404 200 200 404 404 403",
+         "{retention_change}", "reject", data=REASON),
+    send("api:prompt_retention_change_decide", "404 404 404 404 404 403 403 404 404 200",
+         "{retention_change}", "withdraw"),
+    get("api:legal_holds", "404 404 404 404 404 200 200 404 404 200"),
+    send("api:legal_holds", "404 404 404 404 404 403 403 404 404 201", data=HOLD),
+    get("api:legal_hold", "404 404 404 404 404 200 200 404 404 200", "{hold}"),
+    send("api:legal_hold_release", "404 404 404 404 404 403 403 404 404 201", "{hold}",
+         data={"justification": WHY}),
+    get("api:hold_release", "404 404 404 404 404 200 200 404 404 200", "{hold_release}"),
+    send("api:hold_release_decide", "404 404 404 404 404 200 200 404 404 403", "{hold_release}",
+         "approve", data=REASON),
+    send("api:hold_release_decide", "404 404 404 404 404 200 200 404 404 403", "{hold_release}",
+         "reject", data=REASON),
+    send("api:hold_release_decide", "404 404 404 404 404 403 403 404 404 200", "{hold_release}",
+         "withdraw"),
+    get("api:erasures", "404 404 404 404 404 200 200 404 404 200"),
+    send("api:erasures", "404 404 404 404 404 403 403 404 404 201", data=ERASURE),
+    get("api:erasure", "404 404 404 404 404 200 200 404 404 200", "{erasure}"),
+    get("api:erasure_receipt", "404", "{erasure}"),
+    send("api:erasure_decide", "404 404 404 404 404 200 200 404 404 403", "{erasure}", "approve",
+         data=REASON),
+    send("api:erasure_decide", "404 404 404 404 404 200 200 404 404 403", "{erasure}", "reject",
+         data=REASON),
+    send("api:erasure_decide", "404 404 404 404 404 403 403 404 404 200", "{erasure}",
+         "withdraw"),
     get("oversight:event_list", "404 404 404 404 404 404 404 404 200 200"),
     get("oversight:event_list", "404 404 404 404 404 404 404 404 200 200", data={"format": "csv"}),
     get("oversight:event_detail", "404 404 404 404 404 404 404 404 200 200", "{event}"),
@@ -824,11 +918,13 @@ def test_opens_for_those_who_may_and_nobody_else(door, world):
     "door", [door for door in DOORS if door.method == "POST" and ":" in door.name], ids=str
 )
 def test_what_changes_something_is_no_link(door, world):
-    """A GET of what takes only POST changes nothing: 405, or the form's own page."""
+    """A GET of what takes only POST changes nothing: 405, or the form's own page, where it is this
+    person's to see.
+    """
     got = knock(Door(door.name, "", "GET", door.args), "platform", world)
-    assert got == (
-        405 if not any(d.name == door.name and d.method == "GET" for d in DOORS) else 200
-    )
+    reads = [one for one in DOORS if one.name == door.name and one.method == "GET"]
+    at = cast.EVERYBODY.index("platform")
+    assert got in ({one.expected[at] for one in reads} or {405})
 
 
 @pytest.mark.parametrize(

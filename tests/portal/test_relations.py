@@ -36,11 +36,13 @@ from apps.accounts.roles import (
     DECIDES_NEW_MODELS,
     DECIDES_PIPELINES,
     DECIDES_POLICIES,
+    DECIDES_PROMPTS,
     DECIDES_SIGNERS,
     DECIDES_SUITES,
     DECLARES_EMERGENCIES,
     OWNS_MODELS,
     PUBLISHES_PRICES,
+    READS_PROMPTS,
     RECERTIFIES_ROLES,
     REVIEWS_EMERGENCIES,
     SETS_COST_CENTER_BUDGETS,
@@ -60,6 +62,10 @@ from apps.gateway.guard.models import GuardrailChange
 from apps.promotions.emergencies.models import Emergency
 from apps.promotions.models import Promotion, Rollout
 from apps.promotions.policy.models import PolicyChange
+from apps.prompts.erasures.models import ErasureRequest
+from apps.prompts.holds.models import HoldRelease
+from apps.prompts.models import PromptRecord
+from apps.prompts.rules.models import RetentionChange
 from tests.database import as_owner
 from tests.factories import UserFactory
 from tests.portal import cast
@@ -175,11 +181,19 @@ DECISIONS = [
              both("chargeback:boost", "api:boost_decide"), team="ml-platform"),
     Decision("close", MonthClose, CLOSES_MONTHS,
              (("chargeback:month_close_approve", ""), ("chargeback:month_close_reject", ""))),
+    Decision("retention_change", RetentionChange, DECIDES_PROMPTS,
+             both("prompts:retention_change", "api:prompt_retention_change_decide")),
+    Decision("hold_release", HoldRelease, DECIDES_PROMPTS,
+             both("prompts:hold_release", "api:hold_release_decide")),
+    Decision("erasure", ErasureRequest, DECIDES_PROMPTS,
+             both("prompts:erasure", "api:erasure_decide")),
 ]  # fmt: skip
 # What one person decides alone.
 ALONE = [
     Decision("grant", Grant, (Role.PLATFORM_ENGINEER,),
              (("access:grant_revoke", ""), ("api:grant_revoke", ""))),
+    Decision("prompt", PromptRecord, READS_PROMPTS,
+             (("prompts:record_read", ""), ("api:prompt_read", ""))),
 ]  # fmt: skip
 # What is never held up: going back, and standing still.
 STOPS = ("pause", "abort")

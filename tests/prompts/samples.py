@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from apps.prompts.capture.writer import Writer
 from apps.prompts.models import DataKey, Outcome, Phase, PromptRecord
 from apps.prompts.subjects import SubjectKind, named_subject, team_subject
 
-WRAPPER = FileWrapper(b"w" * 32, "tests")
+WRAPPER = FileWrapper.load(os.environ["PROMPT_KEY_FILE"])  # that of the settings
 AT = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 REQUEST, ANSWER = b'{"messages": [{"content": "Jane Roe, MRN 42"}]}', b'{"choices": ["Approved"]}'
 

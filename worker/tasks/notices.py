@@ -26,6 +26,7 @@ from apps.oversight import pipelines
 from apps.oversight.record import telling as record
 from apps.oversight.roles import telling as roles
 from apps.promotions import telling as promotions
+from apps.prompts import telling as prompts
 from worker.celery import app
 
 # Each send may take seconds; what a sweep starts must not outgrow what workers do until the next.
@@ -46,6 +47,7 @@ TELLERS: dict[str, Callable[..., int]] = {
     "retirements": retirement.tell,
     "roles": roles.tell,
     "signers": signers.tell,
+    "prompts": prompts.tell,
 }
 
 

@@ -62,7 +62,7 @@ def policy_detail(request: SignedIn, data_class: str) -> HttpResponse:
     known = _data_class(data_class)
     revisions = queries.revisions_of(known)
     ruling = queries.rules_of(known, now())
-    before = [*revisions[1:], None]
+    before = [*revisions, None][1:]  # none at all while nothing rests on the first one
     context = {
         "title": f"Policy for {known.label}",
         "crumbs": _crumbs((str(known.label), "")),

@@ -7,6 +7,7 @@ changes with each start of the stack, as a leased one does in production.
 
 from __future__ import annotations
 
+import base64
 import os
 import secrets
 from dataclasses import dataclass
@@ -63,6 +64,14 @@ def scaling_token_file(context: Context) -> Path:
     use.
     """
     return secret_file(context, "scaling-token")
+
+
+def wrapping_key_file(context: Context) -> Path:
+    """Return a key of 32 bytes in base64, made where missing: it wraps the keys of prompts."""
+    path = folder(context) / "prompt-wrapping-key"
+    if not path.exists():
+        write_private(path, base64.b64encode(secrets.token_bytes(32)).decode())
+    return path
 
 
 def signing_key_file(context: Context, name: str = "signing-key") -> Path:

@@ -57,6 +57,8 @@ PASSED = (
     "VAULT_JWT_FILE",
     "MAIL_URL", "MAIL_URL_FILE", "MAIL_FROM", "DIGEST_HOUR", "DIGEST_ZONE", "NOTICE_DAYS",
     "WEBHOOK_HOSTS", "WEBHOOK_NETWORKS",
+    "PROMPTS_BUCKET", "PROMPT_KEYS", "PROMPT_KEY_FILE", "PROMPT_KMS_KEY", "PROMPT_TRANSIT_KEY",
+    "PROMPT_SUBJECT_KEY", "PROMPT_SUBJECT_KEY_FILE", "PROMPT_BACKUP_DAYS",
 )  # fmt: skip
 
 
@@ -89,6 +91,8 @@ def environment(context: Context) -> dict[str, str]:
         "REGISTRY_RETENTION_DAYS": "1",
         "USAGE_ARCHIVE_BUCKET": s3.USAGE_BUCKET,
         "AUDIT_BUCKET": s3.AUDIT_BUCKET,
+        "PROMPTS_BUCKET": s3.PROMPTS_BUCKET,
+        "PROMPT_SUBJECT_KEY_FILE": str(credentials.secret_file(context, "prompt-subject-key")),
         "AUDIT_RETENTION_DAYS": "1",
         "AUDIT_CHECKPOINT_SECONDS": "30",
         "AUDIT_PUBLIC_KEYS_FILE": str(vault.public_keys(context, vault.SEALER)),
@@ -118,6 +122,8 @@ def environment(context: Context) -> dict[str, str]:
     if context.env.get("KUBECONFIG"):
         del ours["DCGM_URL"]
     theirs = {name: context.env[name] for name in PASSED if context.env.get(name)}
+    if "PROMPT_SUBJECT_KEY" in theirs:
+        del ours["PROMPT_SUBJECT_KEY_FILE"]
     if "OIDC_CLIENT_SECRET" in theirs:
         del ours["OIDC_CLIENT_SECRET_FILE"]
     return ours | s3.client_env(context, "portal") | theirs
@@ -148,7 +154,7 @@ def parts(context: Context) -> list[Part]:
     return [
         job(context, owner, "migrations", "migrate", "--no-input", needs=("postgres",)),
         job(context, owner, "privileges", "grant_privileges", needs=("migrations",)),
-        _portal(context, env),
+        _portal(context, env | vault.prompt_environment(context, vault.READER)),
         job(context, env, "sample-data", "load_sample", needs=("portal",)),
         _sample_weights(context, weights),
         job(

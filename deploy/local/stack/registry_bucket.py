@@ -1,5 +1,5 @@
-"""A job: makes the S3 users and the buckets of models, of archived usage, of the record and of the
-cloud's bills, with what each user may do. Safe to run again.
+"""A job: makes the S3 users and the buckets of models, of archived usage, of the record, of prompts
+and of the cloud's bills, with what each user may do. Safe to run again.
 
 Environment: AWS_* of the server's owner; S3_PORTAL and S3_KUBELET, the secrets of the two users.
 """
@@ -17,7 +17,15 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ClientError
 
-from .s3 import AUDIT_BUCKET, BILLS_BUCKET, BUCKET, REGION, USAGE_BUCKET, USERS
+from .s3 import (
+    AUDIT_BUCKET,
+    BILLS_BUCKET,
+    BUCKET,
+    PROMPTS_BUCKET,
+    REGION,
+    USAGE_BUCKET,
+    USERS,
+)
 
 READ = [
     "s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectAttributes", "s3:GetObjectRetention",
@@ -33,6 +41,8 @@ WRITE = [
 ]  # fmt: skip
 # checkpoints are written once, and nobody takes them away
 ONCE = ["s3:PutObject", "s3:PutObjectRetention"]
+# prompts go for good once their time is over, which their lock holds until then
+REMOVE = [*ONCE, "s3:DeleteObject", "s3:DeleteObjectVersion"]
 ON_BUCKET = frozenset(action for action in READ + WRITE if "Bucket" in action)
 
 
@@ -44,6 +54,7 @@ def main() -> None:
     make_bucket(USAGE_BUCKET, {"portal": READ + WRITE})
     make_bucket(BILLS_BUCKET, {"portal": READ}, locks=False)
     make_bucket(AUDIT_BUCKET, {"portal": READ + ONCE})
+    make_bucket(PROMPTS_BUCKET, {"portal": READ + REMOVE})
 
 
 def make_bucket(name: str, users: Mapping[str, list[str]], *, locks: bool = True) -> None:

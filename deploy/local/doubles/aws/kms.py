@@ -1,10 +1,11 @@
-"""KMS as a WSGI application: `KmsDouble()`, with keys that sign (`KmsDouble.add_key`).
+"""KMS as a WSGI application: `KmsDouble()`, with keys that sign (`KmsDouble.add_key`) and keys that
+wrap data keys (`add_wrapping_key`).
 
 It keeps AWS's contract where others do not: a DIGEST is signed as it is, never hashed once more,
 and has exactly the length of its algorithm's; a RAW message has at most 4,096 bytes; an algorithm
-fits the key's curve; a wrong signature is an error and never `false`; a dry run that would have
-worked is an error, too; ECDSA is DER. Signed requests only. `fail_next` makes the next answers
-errors. Nothing is kept on disk.
+fits the key's curve; a data key opens in its own encryption context alone; a wrong signature is an
+error and never `false`; a dry run that would have worked is an error, too; ECDSA is DER. Signed
+requests only. `fail_next` makes the next answers errors. Nothing is kept on disk.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ import base64
 import binascii
 import hashlib
 import json
+import os
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from .prices import SIGNED, Start
 
@@ -63,6 +66,7 @@ class Key:
     private: ec.EllipticCurvePrivateKey
     state: str = "Enabled"
     usage: str = "SIGN_VERIFY"
+    secret: bytes = b""  # of a key that wraps
 
     @property
     def arn(self) -> str:
@@ -86,6 +90,12 @@ class KmsDouble:
         self.keys[made.id] = made
         if alias:
             self.aliases[f"alias/{alias}"] = made.id
+        return made
+
+    def add_wrapping_key(self) -> Key:
+        """Make a symmetric key (SYMMETRIC_DEFAULT, ENCRYPT_DECRYPT); return it."""
+        made = self.add_key()
+        made.usage, made.secret = "ENCRYPT_DECRYPT", os.urandom(32)
         return made
 
     def fail_next(self, *failures: tuple[int, str]) -> None:
@@ -152,6 +162,33 @@ class KmsDouble:
             raise Refused(400, "KMSInvalidSignatureException") from None
         return {"KeyId": key.arn, "SignatureValid": True, "SigningAlgorithm": kind.algorithm}
 
+    def generate_data_key(self, asked: Json) -> Json:
+        """Answer GenerateDataKey: a data key in plain, and wrapped."""
+        key, plain, nonce = self._wrapping_key(asked), os.urandom(32), os.urandom(12)
+        if asked.get("KeySpec") != "AES_256":
+            raise Refused(400, "ValidationException")
+        sealed = AESGCM(key.secret).encrypt(nonce, plain, _context(asked))
+        return {
+            "KeyId": key.arn,
+            "Plaintext": base64.b64encode(plain).decode(),
+            "CiphertextBlob": base64.b64encode(nonce + sealed).decode(),
+        }
+
+    def decrypt(self, asked: Json) -> Json:
+        """Answer Decrypt."""
+        key, blob = self._wrapping_key(asked), _decoded(asked, "CiphertextBlob")
+        try:
+            plain = AESGCM(key.secret).decrypt(blob[:12], blob[12:], _context(asked))
+        except (InvalidTag, ValueError):
+            raise Refused(400, "InvalidCiphertextException") from None
+        return {"KeyId": key.arn, "Plaintext": base64.b64encode(plain).decode()}
+
+    def _wrapping_key(self, asked: Json) -> Key:
+        key = self._key(asked)
+        if key.usage != "ENCRYPT_DECRYPT":
+            raise Refused(400, "InvalidKeyUsageException")
+        return key
+
     def _key(self, asked: Json) -> Key:
         named = str(asked.get("KeyId", ""))
         name = named.partition(f":{ACCOUNT}:")[2] or named
@@ -169,6 +206,8 @@ OPERATIONS = {
     "GetPublicKey": KmsDouble.get_public_key,
     "Sign": KmsDouble.sign,
     "Verify": KmsDouble.verify,
+    "GenerateDataKey": KmsDouble.generate_data_key,
+    "Decrypt": KmsDouble.decrypt,
 }
 
 
@@ -185,6 +224,11 @@ def _digest(key: Key, asked: Json) -> bytes:
         words = "The digest has not the length of its algorithm's."
         raise Refused(400, "ValidationException", words)
     return message
+
+
+def _context(asked: Json) -> bytes:
+    """Return the encryption context as KMS binds it: whatever order it came in."""
+    return json.dumps(asked.get("EncryptionContext") or {}, sort_keys=True).encode()
 
 
 def _decoded(asked: Json, name: str) -> bytes:

@@ -1,0 +1,91 @@
+"""The index of prompts as a table, for those who may read. Declarations only: no column has text
+that a caller sent.
+"""
+
+import django_filters
+from django.db.models import QuerySet
+
+from apps.common.filters import Before, Filters, Since, SinceDay, UntilDay
+from apps.common.tables.columns import Column, Empty, Table
+from apps.prompts.models import Outcome, Place, PromptRecord
+from apps.prompts.subjects import SubjectKind
+from apps.prompts.words import OUTCOMES, PLACES
+
+
+class RecordFilters(Filters):
+    """What the index is narrowed by."""
+
+    team = django_filters.CharFilter(label="Team", max_length=63)
+    model = django_filters.CharFilter(label="Model", max_length=63)
+    outcome = django_filters.ChoiceFilter(
+        label="Outcome", choices=Outcome.choices, empty_label="Any outcome"
+    )
+    rule = django_filters.CharFilter(
+        label="Rule that found something", max_length=63, method="by_rule"
+    )
+    place = django_filters.ChoiceFilter(
+        label="Place", choices=Place.choices, empty_label="Any place"
+    )
+    whose = django_filters.ChoiceFilter(
+        label="Key of", field_name="data_key__kind", choices=SubjectKind.choices,
+        empty_label="Any key",
+    )  # fmt: skip
+
+    def by_rule(
+        self, rows: QuerySet[PromptRecord], name: str, value: str
+    ) -> QuerySet[PromptRecord]:
+        """Return the records in which a rule of the guard found something."""
+        return rows.filter(rules_hit__contains=[value])
+
+
+RecordFilters.base_filters["from"] = SinceDay("at", "From")
+RecordFilters.base_filters["to"] = UntilDay("at", "To")
+
+
+class RecordQuery(RecordFilters):
+    """For programs: the same, by moments, and by the request id."""
+
+    call = django_filters.UUIDFilter(field_name="call_id")
+    since = Since("at")
+    before = Before("at")
+
+
+RECORDS = Table(
+    name="prompts",
+    noun=("call", "calls"),
+    columns=(
+        Column("call", "Call", lambda row: str(row.call_id), kind="mono", place="name",
+               url=PromptRecord.get_absolute_url, css="nowrap"),
+        Column("at", "When", kind="time", sort="at", css="nowrap"),
+        Column("team", "Team", sort="team"),
+        Column("model", "Model", sort="model"),
+        Column("version", "Version", unknown="not metered yet"),
+        Column("outcome", "Outcome", lambda row: OUTCOMES[Outcome(row.outcome)], kind="badge",
+               csv="outcome", place="figure"),
+        Column("refused_by", "Refused by", unknown="nothing"),
+        Column("rules", "Rules that found something",
+               lambda row: ", ".join(row.rules_hit), unknown="none"),
+        Column("whose", "Key of", lambda row: SubjectKind(row.data_key.kind).label),
+        Column("request", "Request", "request_bytes", kind="figure", unit="bytes",
+               sort="request_bytes", unknown="not kept"),
+        Column("answer", "Answer", "answer_bytes", kind="figure", unit="bytes",
+               sort="answer_bytes", unknown="not kept"),
+        Column("place", "Place", lambda row: PLACES[Place(row.place)], kind="badge", csv="place"),
+        Column("until", "Kept until", "retained_until", kind="time", sort="retained_until",
+               css="nowrap"),
+        Column("cost_center", "Cost center", optional=True, at_first=False),
+        Column("person", "Person", kind="mono", optional=True, at_first=False),
+        Column("operation", "Operation", "get_operation_display", optional=True, at_first=False),
+        Column("data_class", "Data class", "get_data_class_display", optional=True,
+               at_first=False),
+        Column("id", "Record", lambda row: str(row.pk), kind="mono", optional=True,
+               at_first=False),
+    ),
+    search=("call_id__iexact", "id__iexact", "person__iexact"),
+    search_words="Request id or person’s id",
+    filters=RecordFilters,
+    order="-at",
+    most=10_000,
+    empty=Empty("No calls are kept", "They stand here once the gate has kept some.",
+                icon="scroll-text"),
+)  # fmt: skip
