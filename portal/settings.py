@@ -261,6 +261,7 @@ SPECTACULAR_SETTINGS = {
         "ChangeRecordStatus": "apps.promotions.changes.models.ChangeRecord.Status",
         "EpisodeKind": "apps.incidents.models.Episode.Kind",
         "EpisodeStatus": "apps.incidents.models.Episode.Status",
+        "BudgetMode": "apps.access.budgets.models.Mode",
         "PromptMode": "apps.prompts.rules.rules.Mode",
         "SignerKind": "apps.catalog.signers.models.Signer.Kind",
         "SignerRevocationStatus": "apps.catalog.signers.models.SignerRevocation.Status",

@@ -51,6 +51,8 @@ def subject_of(headers: Mapping[str, str]) -> Subject | None:
     for name, kind in ((MEMBER_HEADER, SubjectKind.MEMBER), (CASE_HEADER, SubjectKind.CASE)):
         if name in headers:
             try:
+                if "," in headers[name]:  # or the header was sent twice, which looks the same
+                    raise BadName("It must be one name, without commas.")
                 return named_subject(kind, headers[name])
             except BadName as error:
                 raise BadName(f"{name}: {error}") from None

@@ -168,8 +168,8 @@ class TestTheStacksVault:
     def test_keeps_no_root_token_and_no_private_key_in_a_file(self, bao):
         secrets = bao.context.state / "secrets"
         assert sorted(path.name for path in secrets.iterdir()) == [
-            "audit-key.pub.pem", "signing-key.pub.pem", "vault-registry-token",
-            "vault-sealer-token", "vault-setup-token",
+            "audit-key.pub.pem", "signing-key.pub.pem", "vault-gate-token", "vault-reader-token",
+            "vault-registry-token", "vault-sealer-token", "vault-setup-token",
         ]  # fmt: skip
         assert {oct(path.stat().st_mode & 0o777) for path in secrets.iterdir()} == {"0o600"}
 

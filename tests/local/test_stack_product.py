@@ -6,7 +6,7 @@ from deploy.local.stack import product, vault
 from tests.local.cluster_context import cluster_context
 
 SIGNS = {"registry": "SIGNER", "sealer": "AUDIT_SIGNER"}
-READS = ("portal",)  # prompts, with the token that unwraps their keys
+READS = ("portal", "gate")  # prompts: tokens that unwrap their keys, the gate's that make them, too
 
 
 def environments(folder, **env):
@@ -23,12 +23,12 @@ class TestKeysThatSign:
             assert ("VAULT_TOKEN_FILE" in env) == (name in {*SIGNS, *READS})
             assert not {"SIGNING_KEY_FILE", "AUDIT_SIGNING_KEY_FILE"} & env.keys()
         tokens = {given[name]["VAULT_TOKEN_FILE"] for name in (*SIGNS, *READS)}
-        assert len(tokens) == 3
+        assert len(tokens) == 4
         for name, variable in SIGNS.items():
             assert given[name][variable] == "transit"
             assert given[name]["VAULT_ADDR"] == "http://127.0.0.1:8200"
         needs = {part.name: part.needs for part in product.parts(context)}
-        assert {name for name in needs if "vault-keys" in needs[name]} == SIGNS.keys()
+        assert {name for name in needs if "vault-keys" in needs[name]} == {*SIGNS, "gate"}
         assert [part.name for part in vault.parts(context)] == ["vault", "vault-keys"]
         assert not list(tmp_path.glob("secrets/*key*.pem"))
 
@@ -50,7 +50,7 @@ class TestKeysThatSign:
         given, context = environments(tmp_path, SIGNER="file", AUDIT_SIGNER="file")
         assert given["portal"]["PROMPT_KEYS"] == "file"
         assert FileWrapper.load(given["portal"]["PROMPT_KEY_FILE"])
-        assert not any("PROMPT_KEY_FILE" in env for name, env in given.items() if name != "portal")
+        assert {name for name, env in given.items() if "PROMPT_KEY_FILE" in env} == set(READS)
         assert vault.prompt_environment(context, vault.GATE) == {
             "PROMPT_KEYS": "file", "PROMPT_KEY_FILE": given["portal"]["PROMPT_KEY_FILE"],
         }  # fmt: skip

@@ -22,10 +22,12 @@ from django.conf import settings
 from django.db import close_old_connections, connection
 from django.utils.timezone import now
 
-from apps.gateway.gate.open import OpenGuard, OpenPurse, OpenRecord
+from apps.gateway.gate.open import OpenGuard, OpenPurse
 from apps.gateway.gate.passage import Passage
 from apps.gateway.gate.reading import Bounds
+from apps.gateway.gate.steps import Record
 from apps.gateway.gate.transaction import Steps
+from apps.gateway.recording import PromptRecording
 from apps.integrations.envoy.exchange import Exchange
 from apps.integrations.envoy.server import Patience, Processor, start
 from worker.processes import many
@@ -157,9 +159,9 @@ async def _listen(
     return await asyncio.start_server(answer, host.strip("[]"), int(port), reuse_port=True)
 
 
-def steps() -> Steps:
+def steps(record: Record) -> Steps:
     """Return the steps that calls meet at this deployment's gates."""
-    return Steps(purse=OpenPurse(), guard=OpenGuard(), record=OpenRecord())
+    return Steps(purse=OpenPurse(), guard=OpenGuard(), record=record)
 
 
 def bounds_of(team: str, model: str) -> Bounds:
@@ -171,11 +173,15 @@ async def _run() -> None:
     ending = asyncio.Event()
     for wish in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(wish, ending.set)
-    all_steps = steps()
+    record = PromptRecording.from_settings()
+    all_steps = steps(record)
     patience = Patience(settings.GATE_JUDGMENT_SECONDS, settings.GATE_CALL_SECONDS)
     gate = Gate(all_steps, lambda: Passage(all_steps, bounds_of, now), patience)
     place = Place(settings.GATE_LISTEN, settings.GATE_HEALTH_LISTEN, settings.GATE_DRAIN_SECONDS)
-    await gate.run(place, ending)
+    try:
+        await gate.run(place, ending)
+    finally:
+        await record.close()
 
 
 def run_from_settings() -> None:

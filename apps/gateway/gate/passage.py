@@ -12,6 +12,7 @@ from apps.gateway.gate.refusals import Refusal
 from apps.gateway.gate.transaction import Steps, Transaction
 from apps.integrations.envoy import exchange
 from apps.manifests.gateway import BATCH, CLASS_HEADER
+from apps.prompts import subjects
 
 PASSED = "passed"  # the verdict on a call that no step refused
 
@@ -38,7 +39,9 @@ class Passage:
             return self._refused(refusal)
         self._verdict = PASSED
         is_batch = call.service_class == BATCH  # a route may have a rule of its own for those
-        return exchange.Admitted({CLASS_HEADER: call.service_class}, reroutes=is_batch)
+        return exchange.Admitted(
+            {CLASS_HEADER: call.service_class}, reroutes=is_batch, removes=subjects.HEADERS
+        )
 
     def _asked(self, asked: exchange.Asked) -> Asked:
         headers = asked.headers

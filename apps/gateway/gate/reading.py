@@ -17,6 +17,7 @@ from apps.gateway.gate.texts import texts_of
 from apps.manifests.gateway import INTERACTIVE, MODEL_HEADER
 from apps.metering.access_log import OPERATIONS
 from apps.metering.models import Operation
+from apps.prompts.subjects import BadName, Subject, subject_of
 
 MOST_BYTES = 10 * 1024 * 1024  # as in the field's coming GuardrailPolicy
 MOST_CHOICES = 16
@@ -91,7 +92,16 @@ def read(asked: Asked, bounds_of: Callable[[str, str], Bounds]) -> Call:
         texts=tuple(texts.found),
         body=asked.body,
         service_class=bounds.service_class,
+        subject=_subject(asked.headers),
     )
+
+
+def _subject(headers: Mapping[str, str]) -> Subject | None:
+    """Return whose record the call is, where the caller named somebody."""
+    try:
+        return subject_of(headers)
+    except BadName as problem:
+        raise refusals.malformed(f"The header {problem}", code="subject_invalid") from None
 
 
 def _id(value: str) -> UUID:

@@ -18,7 +18,7 @@ CODES = frozenset((
     "content_encoding", "content_filter", "content_type", "field_invalid", "gate_unavailable",
     "insufficient_quota", "invalid_json", "json_ambiguous", "method_not_allowed", "no_grant",
     "not_inspectable", "not_taken", "not_unicode", "path_not_found", "request_invalid",
-    "token_endless", "token_incomplete", "too_many_calls", "too_many_parts",
+    "subject_invalid", "token_endless", "token_incomplete", "too_many_calls", "too_many_parts",
 ))  # fmt: skip
 DETAILS = "qm_"  # how the gate's answers are told from Envoy's own in its access log
 

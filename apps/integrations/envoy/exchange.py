@@ -32,10 +32,13 @@ class Refused:
 
 @dataclass(frozen=True)
 class Admitted:
-    """The request may go on. headers: set on it; reroutes: Envoy chooses its route anew by them."""
+    """The request may go on. headers: set on it; removes: names of headers that go no further;
+    reroutes: Envoy chooses its route anew by what it has then.
+    """
 
     headers: Mapping[str, str] = field(default_factory=dict)
     reroutes: bool = False
+    removes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

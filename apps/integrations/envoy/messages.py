@@ -55,6 +55,7 @@ def admit(admitted: Admitted, *, has_body: bool) -> Message:
     """Let a request pass, in answer to its body or, where it has none, to its headers."""
     common = pb.CommonResponse(clear_route_cache=admitted.reroutes)
     _set(common.header_mutation, admitted.headers)
+    common.header_mutation.remove_headers.extend(admitted.removes)
     if has_body:
         return pb.ProcessingResponse(request_body=pb.BodyResponse(response=common))
     return pb.ProcessingResponse(request_headers=pb.HeadersResponse(response=common))

@@ -285,9 +285,11 @@ def _gate(context: Context, env: dict[str, str]) -> Part:
         "GATE_HEALTH_LISTEN": f"127.0.0.1:{health}",
         "GATE_DRAIN_SECONDS": "5",  # the stack waits for a part's end for ten
     }
-    part = _process(context, ours | env, "gate", [context.python, "-m", "worker.processes", "gate"])
+    ours |= env | vault.prompt_environment(context, vault.GATE)
+    part = _process(context, ours, "gate", [context.python, "-m", "worker.processes", "gate"])
     return replace(
         part,
+        needs=(*part.needs, *vault.prompt_needs(context)),
         address=address,
         ready=lambda: probes.http_ok(health, "/healthz"),
         replaced_by="GATEWAY_URL",

@@ -123,6 +123,11 @@ def prompt_environment(context: Context, who: str) -> dict[str, str]:
     return env
 
 
+def prompt_needs(context: Context) -> tuple[str, ...]:
+    """Return the parts that must be ready before keys of prompts can be made."""
+    return ("vault-keys",) if is_ours(context) and prompt_kind(context) == TRANSIT else ()
+
+
 def token_file(context: Context, who: str) -> Path:
     """Return the file of a process's token, which the job writes anew at each start."""
     return credentials.folder(context) / f"vault-{who}-token"

@@ -17,6 +17,7 @@ from apps.gateway.gate.calls import Call, Caller, Text
 from apps.gateway.gate.documents import MOST_MARKS, MOST_OBJECTS
 from apps.gateway.gate.reading import MOST_BYTES, MOST_TOKENS, Asked, Bounds, read
 from apps.gateway.gate.refusals import Refusal
+from apps.prompts.subjects import SubjectKind, named_subject
 from tests.gateway.gate.odd import (
     CANARY,
     CHAT,
@@ -452,3 +453,21 @@ def test_reading_120_kilobytes_takes_about_a_millisecond():
         read(ask, lambda team, model: BOUNDS)
         times.append(time.perf_counter() - began)
     assert min(times) < 0.003
+
+
+class TestSubject:
+    """Whose record a call is: hashed at once, and refused where it names nobody."""
+
+    def test_is_the_member_whom_the_caller_named(self):
+        found = call(body(), headers=JSON | {"x-member-key": "M-1"}).subject
+        assert found == named_subject(SubjectKind.MEMBER, "M-1")
+        assert "M-1" not in repr(found)
+
+    def test_is_nobody_where_none_is_named(self):
+        assert call(body()).subject is None
+
+    @pytest.mark.parametrize("bad", ["", "M-1,M-2", "x" * 201])
+    def test_is_refused_where_it_names_nobody(self, bad):
+        found = refused(body(), headers=JSON | {"x-case-key": bad})
+        assert (found.status, found.code) == (400, "subject_invalid")
+        assert "M-1" not in found.message
