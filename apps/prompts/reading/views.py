@@ -28,7 +28,7 @@ from apps.prompts.reading.forms import ReaderForm
 from apps.prompts.reading.models import NamedReader, Reading
 from apps.prompts.reading.opening import Opened, open_record
 from apps.prompts.reading.tables import RECORDS
-from apps.prompts.rules.actions import may_ask
+from apps.prompts.rules.actions import may_ask, permit_asking
 from apps.prompts.words import OUTCOMES, PLACES
 
 SECONDS = 10.0  # that the key service may take while a person waits
@@ -163,7 +163,7 @@ def reader_list(request: SignedIn) -> HttpResponse:
 
 def _name(request: SignedIn, form: ReaderForm) -> bool:
     """Name a reader; False, with the errors on the form, where that cannot be."""
-    actions.permit_asking(request.user)
+    permit_asking(request.user)
     if not form.is_valid():
         return False
     values = form.cleaned_data
