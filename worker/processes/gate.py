@@ -22,11 +22,12 @@ from django.conf import settings
 from django.db import close_old_connections, connection
 from django.utils.timezone import now
 
-from apps.gateway.gate.open import OpenGuard, OpenPurse
+from apps.gateway.gate.open import OpenPurse
 from apps.gateway.gate.passage import Passage
 from apps.gateway.gate.reading import Bounds
 from apps.gateway.gate.steps import Record
 from apps.gateway.gate.transaction import Steps
+from apps.gateway.guard.step import RulesGuard
 from apps.gateway.recording import PromptRecording
 from apps.integrations.envoy.exchange import Exchange
 from apps.integrations.envoy.server import Patience, Processor, start
@@ -161,7 +162,7 @@ async def _listen(
 
 def steps(record: Record) -> Steps:
     """Return the steps that calls meet at this deployment's gates."""
-    return Steps(purse=OpenPurse(), guard=OpenGuard(), record=record)
+    return Steps(purse=OpenPurse(), guard=RulesGuard.from_settings(), record=record)
 
 
 def bounds_of(team: str, model: str) -> Bounds:

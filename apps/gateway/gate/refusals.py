@@ -168,6 +168,18 @@ def unrecorded(what: str) -> Refusal:
     return Refusal(502, "server_error", "answer_unrecorded", message, headers)
 
 
+def request_filtered(rule: str, message: str = "") -> Refusal:
+    """Return the refusal of a call in which a rule found what may not be sent. message: the rule's
+    own words, "" for these.
+    """
+    words = message or "It holds what may not be sent to this model. Take that part out."
+    said = f"The rule {rule} of the gateway's guard refused this call. {words}"
+    guardrail = Guardrail(rule, "request")
+    return Refusal(
+        400, "invalid_request_error", "content_filter", said, NEVER_AGAIN, guardrail=guardrail
+    )
+
+
 def answer_filtered(rule: str, message: str = "") -> Refusal:
     """Return the refusal of an answer in which a rule found what may not leave. message: the
     rule's own words, "" for these.

@@ -8,7 +8,8 @@ end the answer too. Who is told what was found hears the rule and the place, nev
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import takewhile
 from typing import Any
 
@@ -42,7 +43,8 @@ MOST_FINDINGS = 100  # of one answer; the rest of a long list says nothing new
 
 class InspectedAnswer:
     """The AnswerGuard of one call. rules: those in force for its answers; digest: of the whole
-    set; found: what the request's half found, which the verdict begins with.
+    set; found: what the request's half found, which the verdict begins with; note: told of each
+    find, and of what a rule could not look at.
     """
 
     def __init__(
@@ -51,8 +53,10 @@ class InspectedAnswer:
         rules: Sequence[ReadyRule],
         digest: str,
         found: Iterable[Finding] = (),
+        note: Callable[[Finding], None] | None = None,
     ) -> None:
         self._call = call
+        self._tell = note
         self._rules = list(rules)
         self._digest = digest
         self._findings = list(found)
@@ -207,6 +211,9 @@ class InspectedAnswer:
         try:
             looked = await inspection.look(rule, texts, seconds=until - time.monotonic())
         except NotInspected as problem:
+            self._note(
+                replace(inspection.not_inspected(rule, PHASE, texts[0].where), does=Does.BLOCK)
+            )
             raise _with(refusals.unreadable_answer(str(problem)), self.verdict()) from None
         if looked.is_open:
             self._note(inspection.not_inspected(rule, PHASE, texts[0].where))
@@ -251,6 +258,8 @@ class InspectedAnswer:
         return True
 
     def _note(self, finding: Finding) -> None:
+        if self._tell is not None:
+            self._tell(finding)
         if len(self._findings) < MOST_FINDINGS:
             self._findings.append(finding)
 
