@@ -1,9 +1,9 @@
-"""What went wrong with what serves, or could: an episode from its first sign until it is over,
-whatever comes and goes in between, and its incident in ServiceNow.
+"""What went wrong with what serves or with its calls, or could: an episode from its first sign
+until it is over, whatever comes and goes in between, and its incident in ServiceNow.
 
-An episode opens and closes by what the rows of rollouts and versions say; nobody closes one by
-hand. ServiceNow
-gets one incident for each, found again by its correlation id, and a note for whatever follows.
+An episode opens and closes by what the rows of rollouts, versions and guard hits say; nobody closes
+one by hand. ServiceNow gets one incident for each, found again by its correlation id, and a note
+for whatever follows.
 """
 
 import uuid
@@ -54,6 +54,7 @@ class Episode(Reconciled):
         DRIFT = "DRIFT", "Not what was approved"
         ROLLOUT_FAILED = "ROLLOUT_FAILED", "Rollout failed"
         QUARANTINED = "QUARANTINED", "Version not to be trusted"
+        GUARD = "GUARD", "Calls blocked by the guard"
 
     class Status(models.TextChoices):
         """Open until what went wrong is seen to be right again."""
@@ -105,12 +106,12 @@ class Episode(Reconciled):
             ),
             models.UniqueConstraint(
                 fields=("kind", "model_version"),
-                condition=Q(status="OPEN", kind="QUARANTINED"),
+                condition=Q(status="OPEN", kind__in=("QUARANTINED", "GUARD")),
                 name="episode_one_open_of_a_version",
             ),
             models.CheckConstraint(
-                condition=Q(kind="QUARANTINED", rollout=None)
-                | (~Q(kind="QUARANTINED") & Q(rollout__isnull=False)),
+                condition=Q(kind__in=("QUARANTINED", "GUARD"), rollout=None)
+                | (~Q(kind__in=("QUARANTINED", "GUARD")) & Q(rollout__isnull=False)),
                 name="episode_of_a_rollout_or_a_version",
             ),
             models.CheckConstraint(

@@ -25,6 +25,7 @@ WHAT = {
     Episode.Kind.DRIFT: "does not serve what was approved",
     Episode.Kind.ROLLOUT_FAILED: "could not be rolled out",
     Episode.Kind.QUARANTINED: "is not to be trusted any more",
+    Episode.Kind.GUARD: "has calls that the gateway's guard blocks",
 }
 AWAY, UNTRUE, REFUSED, TWO, GONE = "AWAY", "UNTRUE", "REFUSED", "TWO_INCIDENTS", "GONE"
 

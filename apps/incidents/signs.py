@@ -60,6 +60,8 @@ def _brief(value: object) -> str:
 
 def over(kind: str, rollout: Rollout | None) -> str:
     """Return why an episode is over, in words. rollout: None for one of a version itself."""
+    if kind == Kind.GUARD:
+        return "The guard has blocked no more of its calls."
     if rollout is None:
         return "Nothing of the version serves callers or is on its way to them any more."
     if rollout.status == Status.ABORTED:

@@ -39,8 +39,8 @@ EPISODES = Table(
     order="-opened",
     empty=Empty(
         "No incident yet",
-        "One begins when what serves is not what was approved, when a rollout fails, or when a "
-        "version turns out to be something else.",
+        "One begins when what serves is not what was approved, when a rollout fails, when a "
+        "version turns out to be something else, or when the guard blocks calls of a model.",
         icon="triangle-alert",
     ),
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """Pages of incidents: what went wrong with what serves, and what came of it."""
 
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.http import HttpResponse
@@ -79,5 +80,8 @@ def _where(episode: Episode) -> tuple[str, str]:
         where = reverse("promotions:rollout_detail", args=[episode.rollout_id])
         return ("Open the rollout", where)
     version = episode.model_version
+    if episode.kind == Episode.Kind.GUARD:
+        hits = reverse("gateway:guard_hits")
+        return ("Look at the hits", f"{hits}?{urlencode({'q': version.registered_model.name})}")
     address = (version.registered_model.name, version.number)
     return ("Open the version", reverse("catalog:version_detail", args=address))

@@ -1,4 +1,4 @@
-"""Holding the open episodes against what the rollouts and versions say now."""
+"""Holding the open episodes against what the rollouts, the versions and the guard say now."""
 
 import logging
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from apps.catalog.models import ModelVersion
 from apps.incidents import actions, signs
+from apps.incidents.blocked import blocked
 from apps.incidents.models import Episode
 from apps.incidents.signs import Sign
 from apps.promotions.models import Rollout
@@ -36,10 +37,10 @@ class Found:
 
 def watch_rollouts(now: datetime) -> None:
     """Open an episode for each new sign of trouble, note what changed or came back, and close what
-    has been right for long enough; one that cannot be written holds up no other. Three queries
+    has been right for long enough; one that cannot be written holds up no other. Four queries
     where nothing is wrong.
     """
-    found = _of_rollouts() | _of_versions(now)
+    found = _of_rollouts() | _of_versions(now) | _of_guard(now)
     for episode in Episode.objects.open().select_related(
         "rollout", "model_version__registered_model"
     ):
@@ -89,6 +90,14 @@ def _of_versions(now: datetime) -> dict[Subject, Found]:
     return {
         (Episode.Kind.QUARANTINED, version.pk): Found(signs.sign_of(version), version=version)
         for version in suspects.filter(recent | Exists(in_use)).select_related("registered_model")
+    }
+
+
+def _of_guard(now: datetime) -> dict[Subject, Found]:
+    """Return the versions whose calls the guard blocked lately."""
+    return {
+        (Episode.Kind.GUARD, version.pk): Found(Sign(Episode.Kind.GUARD, words), version=version)
+        for version, words in blocked(now)
     }
 
 
