@@ -96,7 +96,8 @@ class Budgets:
     ) -> Exception:
         """Return why a call is not held: Refusal, or Away."""
         if answer.is_double:
-            return Away(DOUBLE)
+            # a refusal, for what is held under this id is the other call's and not to be settled
+            return refusals.unavailable(DOUBLE)
         if not answer.is_ready:
             self._lacks_counters = True
             return Away(NOT_READY)

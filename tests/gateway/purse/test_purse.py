@@ -13,8 +13,10 @@ from apps.access.budgets.models import Boost, Budget
 from apps.access.holds.models import BudgetReservation, Counter, SettledCall
 from apps.chargeback.rating import Prices
 from apps.gateway.gate.answers import NOTHING_USED
+from apps.gateway.gate.open import OpenGuard, OpenRecord
 from apps.gateway.gate.refusals import Refusal
 from apps.gateway.gate.steps import Away
+from apps.gateway.gate.transaction import Steps, Transaction
 from apps.gateway.purse.purse import Budgets
 from apps.gateway.purse.turns import LEASE, Settled
 from apps.gateway.purse.writer import Writer, address_from
@@ -421,13 +423,20 @@ def end_connections():
 
 
 def test_ids_are_never_anothers(world):
-    """A second call with the id of one that is under way is not let through."""
+    """A second call with the id of one that is under way is not let through, and what the first
+    one holds stays held.
+    """
     one = uuid.uuid4()
 
     async def work():
         async with purse_of() as purse:
             await purse.reserve(a_call(id=one))
-            await purse.reserve(a_call(id=one))
+            second = Transaction(Steps(purse, OpenGuard(), OpenRecord()), lambda: AT)
+            with pytest.raises(Refusal, match="another call's") as found:
+                await second.request(a_call(id=one))
+            await second.close()
+            await purse.writer.flushed()
+            return found.value.status, await asyncio.to_thread(reserved)
 
-    with pytest.raises(Away, match="another call's"):
-        asyncio.run(work())
+    status, held = asyncio.run(work())
+    assert (status, list(held)) == (502, [one])
