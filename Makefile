@@ -18,7 +18,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs reset token surge verify-month check test test-vllm test-clickhouse test-chaos mutants bench-reconcile bench-web bench-ingest bench-chargeback bench-audit bench-evals bench-registry bench-sizing bench-gate bench-guard bench-compare check-gateway screenshot browser serving vllm-options lint fmt lock assets
+.PHONY: help up down status logs reset token surge verify-month check test test-vllm test-clickhouse test-chaos mutants bench-reconcile bench-web bench-ingest bench-chargeback bench-audit bench-evals bench-registry bench-sizing bench-gate bench-guard bench-streams bench-compare check-gateway screenshot browser serving vllm-options lint fmt lock assets
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,6 +99,9 @@ bench-gate: .venv/.bootstrapped .venv-litellm/.ready ## Measure what the gate ad
 
 bench-guard: .venv/.bootstrapped ## Measure what the guard's rules find in made-up texts, and what they cost (KEEP=1 for the portal's page)
 	@$(PYTHON) -m tests.benchmarks.guard $(if $(KEEP),--keep)
+
+bench-streams: .venv/.bootstrapped ## Measure what the guard adds to a streamed answer, and how far behind the engine a caller is
+	@$(PYTHON) -m tests.benchmarks.streams
 
 bench-compare: $(BOOTSTRAP) ## Measure a benchmark at another commit and here, turn about (BENCH=reconcile, AGAINST=HEAD~1, TURNS=2)
 	@$(PYTHON) -m deploy.local.platform build

@@ -7,7 +7,6 @@ end the answer too. Who is told what was found hears the rule and the place, nev
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import takewhile
@@ -89,8 +88,11 @@ class InspectedAnswer:
         """Take the next event of a stream, and return those that may go on. Raises Refusal."""
         if not self._rules:
             return [event]
-        for one in self._apart(event):
-            await self._take(one)
+        found = self._parts(event.document or {})
+        several = streams.apart(event, found) if self._holds else [event]
+        for one in several:
+            again = found if one is event else self._parts(one.document or {})
+            await self._take(one, again)
         return self._released()
 
     async def end(self) -> list[Event]:
@@ -109,14 +111,14 @@ class InspectedAnswer:
             flow.forget(self._queue.gone(flow))
         return events
 
-    async def _take(self, event: Event) -> None:
-        found = self._parts(event.document or {})
+    async def _take(self, event: Event, found: Sequence[Part]) -> None:
         beside = streams.beside(event)
         alone = [part for part in found if part.lane is None]
         if beside:
             alone.append(Part("the stream", beside, _unwritable(event)))
         pieces = [self._placed(part, Flow.of) for part in alone]
-        await self._finish([flow for flow, _, _ in pieces])
+        if pieces:
+            await self._finish([flow for flow, _, _ in pieces])
         is_changed = any([self._write(piece) for piece in pieces])
         waiting = self._waiting(event, [part for part in found if part.lane and part.text])
         waiting.is_changed = is_changed
@@ -130,7 +132,8 @@ class InspectedAnswer:
         late = next((part for part in found if part.choice in self._ended), None)
         if late is not None and self._holds:
             raise self._unreadable(f"{late.where} after its end")
-        choices = choices_of(event.document or {})
+        document = event.document or {}
+        choices = choices_of(document)
         indexes = [index_of(choice, position) for position, choice in enumerate(choices)]
         ends = {
             index
@@ -138,11 +141,9 @@ class InspectedAnswer:
             if choice.get("finish_reason") is not None
         }
         lanes = {part.lane for part in found if part.lane is not None}
-        lanes |= {
-            (index, "tool_calls", index_of(call, number))
-            for index, choice in zip(indexes, choices, strict=True)
-            for number, call in enumerate(_tool_calls(choice))
-        }
+        begun = streams.tool_calls(document, only_new=True)
+        # a tool call comes after those before it, and its arguments after it
+        lanes |= {*streams.tool_calls(document), *(lane[:2] for lane in begun)}
         return Waiting(
             event,
             [self._placed(part, self._flow) for part in found],
@@ -165,6 +166,8 @@ class InspectedAnswer:
 
     async def _close(self, waiting: Waiting, *, is_end: bool) -> None:
         """Let the texts end that an event ends."""
+        if not waiting.closes and not is_end:
+            return
         self._ended |= waiting.closes
         await self._finish(
             [flow for flow in self._flows.values() if is_end or flow.choice in waiting.closes]
@@ -191,7 +194,6 @@ class InspectedAnswer:
             await _all(far)
 
     async def _rule_looks(self, number: int, rule: ReadyRule, flows: Sequence[Flow]) -> None:
-        until = time.monotonic() + rule.timeout_seconds
         while asked := _asked(number, flows):
             shown = []
             for flow, look, span in asked:
@@ -202,14 +204,12 @@ class InspectedAnswer:
                 else:
                     look.take(flow.written, span, ())
             if shown:
-                await self._see(rule, shown, until)
+                await self._see(rule, shown)
 
-    async def _see(
-        self, rule: ReadyRule, shown: Sequence[tuple[Flow, Look, Span]], until: float
-    ) -> None:
+    async def _see(self, rule: ReadyRule, shown: Sequence[tuple[Flow, Look, Span]]) -> None:
         texts = [Text(flow.where, "assistant", flow.written.part(span)) for flow, _, span in shown]
         try:
-            looked = await inspection.look(rule, texts, seconds=until - time.monotonic())
+            looked = await inspection.look(rule, texts)
         except NotInspected as problem:
             self._note(
                 replace(inspection.not_inspected(rule, PHASE, texts[0].where), does=Does.BLOCK)
@@ -271,14 +271,6 @@ class InspectedAnswer:
                 raise self._unreadable(str(problem)) from None
             return []
 
-    def _apart(self, event: Event) -> list[Event]:
-        if not self._holds:
-            return [event]
-        try:
-            return streams.apart(event)
-        except Unreadable as problem:
-            raise self._unreadable(str(problem)) from None
-
     def _unreadable(self, where: str) -> Refusal:
         why = f"no rule can read {where}"
         return _with(refusals.unreadable_answer(why), self.verdict())
@@ -316,11 +308,6 @@ def _with(refusal: Refusal, verdict: Verdict) -> Blocked:
 
 def _is_solid(character: str) -> bool:
     return not character.isspace()
-
-
-def _tool_calls(choice: Any) -> list[dict[str, Any]]:
-    calls = (choice.get("delta") or {}).get("tool_calls")
-    return [one for one in calls if isinstance(one, dict)] if isinstance(calls, list) else []
 
 
 def _unwritable(event: Event) -> Any:

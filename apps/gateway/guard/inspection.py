@@ -26,7 +26,8 @@ class NotInspected(Exception):
 
 @dataclass(frozen=True)
 class ReadyRule:
-    """A rule in force, ready to look. timeout_seconds: for all that one call asks of it at a time.
+    """A rule in force, ready to look. timeout_seconds: for one look, of which a
+    long answer takes several.
     is_leak: only what the prompt did not hold counts, in answers. mask: what takes a find's place.
     message: what callers read where it blocks, "" for the gate's own words.
     """
@@ -49,13 +50,11 @@ class Looked:
     is_open: bool = False
 
 
-async def look(rule: ReadyRule, texts: Sequence[Text], *, seconds: float | None = None) -> Looked:
-    """Return what a rule finds. seconds: what is left of its time; None: all of it. Raises
-    NotInspected.
-    """
+async def look(rule: ReadyRule, texts: Sequence[Text]) -> Looked:
+    """Return what a rule finds. Raises NotInspected."""
     named = [replace(text, where=str(number)) for number, text in enumerate(texts)]
     try:
-        async with asyncio.timeout(rule.timeout_seconds if seconds is None else max(seconds, 0)):
+        async with asyncio.timeout(rule.timeout_seconds):
             found = await rule.provider.find(named)
     except TimeoutError:
         return _failed(rule, len(texts), "did not answer in time")

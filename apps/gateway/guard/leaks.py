@@ -55,10 +55,21 @@ def forms(value: str) -> set[str]:
 def _forms_in(text: str) -> Iterator[str]:
     seen = View(text, PLAIN).text.lower()
     for mail in _MAIL.finditer(seen):
-        yield "".join(_WORD.findall(mail.group()))
+        yield from _mails(mail.group())
     matches = list(_WORD.finditer(seen))
     for at, first in enumerate(matches):
         yield from _values_at(matches, at, first)
+
+
+def _mails(found: str) -> Iterator[str]:
+    """Yield the forms of an address, and of it with fewer parts at its end: what stands close
+    behind it may be taken for one.
+    """
+    local, _, domain = found.partition("@")
+    joined = "".join(_WORD.findall(local))
+    for part in _WORD.findall(domain):
+        joined += part
+        yield joined
 
 
 def _values_at(matches: list[re.Match[str]], at: int, first: re.Match[str]) -> Iterator[str]:

@@ -7,7 +7,7 @@ it. An event with pieces of several texts is taken apart for the same reason.
 
 import copy
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +19,6 @@ from apps.gateway.guard.places import (
     choices_of,
     drop_logprobs,
     index_of,
-    parts,
 )
 from apps.gateway.guard.window import Look, Reach, Span, Written
 
@@ -147,46 +146,87 @@ class Queue:
         return min(starts, default=flow.written.length)
 
 
-def apart(event: Event) -> list[Event]:
-    """Return an event as several where it has pieces of several texts; a choice's log
-    probabilities stay with the first of its pieces, its end and the usage with the last. Raises
-    Unreadable.
+def apart(event: Event, found: Sequence[Part]) -> list[Event]:
+    """Return an event as several where its parts belong to several texts, each with what belongs to
+    it: a choice's other fields go with the first of its pieces, its end and the usage with the
+    last. What a client joins is the same.
     """
-    document = event.document
-    if document is None:
+    if event.document is None:
         return [event]
-    groups = list(dict.fromkeys(_group(part) for part in parts(document) if _flows(part)))
-    groups = [one for one in groups if one[1] != "logprobs"]
+    lanes = dict.fromkeys(part.lane for part in found if part.lane and part.text)
+    words = [lane for lane in lanes if lane[1] not in ("logprobs", "tool_calls")]
+    groups = [*words, *tool_calls(event.document)]
     if len(groups) < 2:
         return [event]
-    return [rewritten(replace(event, document=_only(document, group, groups))) for group in groups]
+    return [
+        rewritten(replace(event, document=_only(event.document, group, groups))) for group in groups
+    ]
+
+
+def tool_calls(document: Mapping[str, Any], *, only_new: bool = False) -> list[Lane]:
+    """Return the lanes of the tool calls of an event. only_new: of those that it begins."""
+    return [
+        (index_of(choice, position), "tool_calls", index_of(call, number))
+        for position, choice in enumerate(choices_of(document))
+        for number, call in enumerate(_calls(choice))
+        if not only_new or call.get("id") is not None
+    ]
+
+
+def _calls(choice: Mapping[str, Any]) -> list[dict[str, Any]]:
+    calls = (choice.get("delta") or {}).get("tool_calls")
+    return [one for one in calls if isinstance(one, dict)] if isinstance(calls, list) else []
 
 
 def _only(document: dict[str, Any], group: Lane, groups: Sequence[Lane]) -> dict[str, Any]:
-    """Return a copy of an event with the pieces of one group alone."""
-    made = copy.deepcopy(document)
-    for part in list(parts(made)):
-        if _flows(part) and _group(part) != group and _group(part)[1] != "logprobs":
-            part.put("")
+    """Return an event with the pieces of one text alone, and with the first of them the choices
+    that have no piece.
+    """
+    made = {key: value for key, value in document.items() if key != "usage" or group == groups[-1]}
     own = [one for one in groups if one[0] == group[0]]
-    for position, choice in enumerate(choices_of(made)):
-        if isinstance(choice, dict):
-            is_own = index_of(choice, position) == group[0]
-            if not is_own or group != own[0]:
-                drop_logprobs(choice)
-            if not is_own or group != own[-1]:
-                choice["finish_reason"] = None
-    if group != groups[-1]:
-        made.pop("usage", None)
+    indexes = {one[0] for one in groups}
+    made["choices"] = []
+    for position, choice in enumerate(choices_of(document)):
+        index = index_of(choice, position)
+        if index == group[0]:
+            made["choices"].append(_piece(choice, group, own))
+        elif index not in indexes and group == groups[0]:
+            made["choices"].append(copy.deepcopy(choice))
     return made
 
 
-def _flows(part: Part) -> bool:
-    return part.lane is not None and bool(part.text)
+def _piece(choice: Mapping[str, Any], group: Lane, own: Sequence[Lane]) -> dict[str, Any]:
+    """Return a choice with the piece of one text alone. own: all texts of which it has pieces."""
+    made: dict[str, Any] = copy.deepcopy(dict(choice))
+    if group != own[-1]:
+        made["finish_reason"] = None
+    delta = made.get("delta") or {}
+    if group == own[0]:
+        for lane in own[1:]:
+            _take_away(delta, lane)
+        return made
+    for lane in own:
+        if lane != group:
+            _take_away(delta, lane)
+    kept = {group[1]: delta[group[1]]} if group[1] in delta else {}
+    if group[1] == "tool_calls":
+        kept["tool_calls"] = [
+            one
+            for number, one in enumerate(delta["tool_calls"])
+            if index_of(one, number) == group[2]
+        ]
+    return {"index": group[0], "delta": kept, "finish_reason": made.get("finish_reason")}
 
 
-def _group(part: Part) -> Lane:
-    return part.lane or ()
+def _take_away(delta: dict[str, Any], lane: Lane) -> None:
+    if lane[1] != "tool_calls":
+        delta.pop(str(lane[1]), None)
+        return
+    calls = delta.get("tool_calls") or []
+    left = [one for number, one in enumerate(calls) if index_of(one, number) != lane[2]]
+    delta["tool_calls"] = left
+    if not left:
+        del delta["tool_calls"]
 
 
 def rewritten(event: Event) -> Event:

@@ -292,6 +292,55 @@ class TestStream:
         assert text_of(sent) == "Yes. " + PROSE * 3
         assert text_of(sent, channel="reasoning") == "I thinkso 4"
 
+    def test_an_event_of_several_texts_is_joined_to_the_same_by_a_client(self):
+        calls = [
+            {
+                "index": 0,
+                "id": "c0",
+                "type": "function",
+                "function": {"name": "f", "arguments": "{"},
+            },
+            {
+                "index": 1,
+                "id": "c1",
+                "type": "function",
+                "function": {"name": "g", "arguments": "["},
+            },
+            {
+                "index": 2,
+                "id": "c2",
+                "type": "function",
+                "function": {"name": "h", "arguments": ""},
+            },
+        ]
+        mixed = chunk("Yes", role="assistant", reasoning="so", tool_calls=calls, finish="stop")
+        mixed.document["choices"].append({"index": 1, "delta": {"role": "assistant"}})
+        mixed.document["choices"].append({"index": 2, "delta": {"content": "No"}})
+        mixed.document["usage"] = {"completion_tokens": 9}
+        found = run(passed(guard(rule()), [event(mixed.document)]))
+        assert len(found) == 6
+        assert sum("usage" in one.document for one in found) == 1
+        for index, choice in enumerate(mixed.document["choices"]):
+            assert joined(found, index) == choice["delta"]
+        ends = [
+            choice.get("finish_reason")
+            for one in found
+            for choice in one.document["choices"]
+            if choice["index"] == 0
+        ]
+        assert ends == [None, None, None, None, "stop"]
+
+    def test_tool_calls_begin_in_their_order(self):
+        """A client that keeps them in a list relies on it."""
+        first = {"index": 0, "id": "c0", "function": {"name": "f", "arguments": "412-55"}}
+        second = {"index": 1, "id": "c1", "function": {"name": "g", "arguments": ""}}
+        more = {"index": 1, "function": {"arguments": PROSE * 4}}
+        events = [chunk("Yes"), *(chunk(tool_calls=[one]) for one in (first, second, more))]
+        found = run(passed(guard(rule()), [*events, chunk("", finish="stop"), end()]))
+        calls = joined(found[:-1], 0)["tool_calls"]
+        assert [one["id"] for one in calls] == ["c0", "c1"]
+        assert [one["function"]["arguments"] for one in calls] == ["412-55", PROSE * 4]
+
     def test_a_find_over_an_answer_that_was_interrupted_by_a_tool_call_is_whole(self):
         call = {"index": 0, "id": "c", "function": {"name": "f", "arguments": PROSE * 3}}
         events = [chunk("SSN 412-55-"), chunk(tool_calls=[call]), chunk("1098 ")]
@@ -381,6 +430,32 @@ class TestStream:
         with pytest.raises(Blocked):
             run(all_of_it())
         assert time.monotonic() - began < 5
+
+
+def joined(events, index: int) -> dict:
+    """Join deltas as OpenAI's client does: texts are added up, tool calls by their index."""
+    found: dict = {}
+    for one in events:
+        for choice in one.document["choices"]:
+            if choice["index"] == index:
+                add_up(found, choice["delta"])
+    return found
+
+
+def add_up(held: dict, more: dict) -> None:
+    for key, value in more.items():
+        if isinstance(value, list):
+            for one in value:
+                calls = held.setdefault(key, [])
+                if one["index"] == len(calls):
+                    calls.append({"index": one["index"]})
+                add_up(calls[one["index"]], one)
+        elif isinstance(value, dict):
+            add_up(held.setdefault(key, {}), value)
+        elif isinstance(value, str) and key != "type":
+            held[key] = held.get(key, "") + value
+        else:
+            held[key] = value
 
 
 def with_index(one, index: int):

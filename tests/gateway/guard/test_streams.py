@@ -2,7 +2,6 @@
 what leaves of the whole text at once.
 """
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
@@ -86,12 +85,11 @@ def masks_of(text: str, providers) -> str:
     return masked(text, Span(0, len(text)), merged(Mask(h.start, h.end, "[X]") for h in hits))
 
 
-@dataclass(repr=False)
 class Drawn:
     """Events of a stream, and the texts that they are pieces of, by (choice, channel)."""
 
-    events: list
-    texts: dict
+    def __init__(self, events: list, texts: dict) -> None:
+        self.events, self.texts = events, texts
 
     def __repr__(self) -> str:
         return f"{self.texts} in {len(self.events)} events"
