@@ -202,8 +202,9 @@ def keys_by_hour() -> QuerySet[Any]:
     """Return, to be joined in Postgres, the calls as `hour_sums` counts them: their event_id,
     occurred_at and `hour`.
     """
-    keys: QuerySet[Any] = store().keys()
-    return keys.annotate(hour=TruncHour("occurred_at", tzinfo=ZONE))
+    hour = TruncHour("occurred_at", tzinfo=ZONE)
+    keys: QuerySet[Any] = store().keys().annotate(hour=hour)
+    return keys
 
 
 _CALLS = [f"{outcome.value.lower()}_calls" for outcome in Outcome]

@@ -22,12 +22,11 @@ from django.conf import settings
 from django.db import close_old_connections, connection
 from django.utils.timezone import now
 
-from apps.gateway.gate.open import OpenPurse
 from apps.gateway.gate.passage import Passage
-from apps.gateway.gate.reading import Bounds
-from apps.gateway.gate.steps import Record
+from apps.gateway.gate.steps import Purse, Record
 from apps.gateway.gate.transaction import Steps
 from apps.gateway.guard.step import RulesGuard
+from apps.gateway.purse import purse
 from apps.gateway.recording import PromptRecording
 from apps.integrations.envoy.exchange import Exchange
 from apps.integrations.envoy.server import Patience, Processor, start
@@ -160,28 +159,24 @@ async def _listen(
     return await asyncio.start_server(answer, host.strip("[]"), int(port), reuse_port=True)
 
 
-def steps(record: Record) -> Steps:
+def steps(held_in: Purse, record: Record) -> Steps:
     """Return the steps that calls meet at this deployment's gates."""
-    return Steps(purse=OpenPurse(), guard=RulesGuard.from_settings(), record=record)
-
-
-def bounds_of(team: str, model: str) -> Bounds:
-    """Return what a team may ask of a model at most."""
-    return Bounds()
+    return Steps(purse=held_in, guard=RulesGuard.from_settings(), record=record)
 
 
 async def _run() -> None:
     ending = asyncio.Event()
     for wish in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(wish, ending.set)
-    record = PromptRecording.from_settings()
-    all_steps = steps(record)
+    budgets, record = purse.from_settings(), PromptRecording.from_settings()
+    all_steps = steps(budgets, record)
     patience = Patience(settings.GATE_JUDGMENT_SECONDS, settings.GATE_CALL_SECONDS)
-    gate = Gate(all_steps, lambda: Passage(all_steps, bounds_of, now), patience)
+    gate = Gate(all_steps, lambda: Passage(all_steps, budgets.bounds_of, now), patience)
     place = Place(settings.GATE_LISTEN, settings.GATE_HEALTH_LISTEN, settings.GATE_DRAIN_SECONDS)
     try:
         await gate.run(place, ending)
     finally:
+        await budgets.close()
         await record.close()
 
 

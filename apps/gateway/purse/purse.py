@@ -4,32 +4,42 @@ is short.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
+from django.conf import settings
 from django.urls import reverse
+from django.utils.timezone import now
 
 from apps.access.budgets.models import Unit, in_unit
 from apps.access.holds.models import Kind
+from apps.access.models import ServiceClass
 from apps.chargeback.budgets import counters
 from apps.common.periods import day_words
 from apps.common.zones import ZONES, day_in
 from apps.gateway.gate import refusals
 from apps.gateway.gate.answers import Basis, Used
 from apps.gateway.gate.calls import Call
+from apps.gateway.gate.reading import Bounds
 from apps.gateway.gate.refusals import Refusal
 from apps.gateway.gate.steps import Away
 from apps.gateway.purse.bounds import Bound, bound, cost
 from apps.gateway.purse.terms import MINUTE, BudgetLimit, Terms, of_grant
 from apps.gateway.purse.turns import Answer, Limit, Settled, Short, Wanted, Whose
-from apps.gateway.purse.writer import Writer
+from apps.gateway.purse.writer import Writer, address_from
+from apps.manifests.gateway import BATCH
 
 SECOND = timedelta(seconds=1)
 TRY_AGAIN = 1  # seconds, while too many calls are under way: nobody knows when one ends
 NOT_READY = "its budgets are being counted for the first time"
 DOUBLE = "its request id is another call's"
+
+
+def from_settings() -> "Budgets":
+    """Return the purse of a process of this deployment."""
+    return Budgets(Writer(address_from(settings.DATABASES["default"]), now), settings.PORTAL_URL)
 
 
 @dataclass
@@ -56,6 +66,13 @@ class Budgets:
         elif new := self.terms.unknown(read, now):
             counters.make_ready(new, now)
         self.terms.put_in_force(read, now)
+
+    def bounds_of(self, team: str, model: str) -> Bounds:
+        """Return what a team may ask of a model at most, as it is now."""
+        known, grant = self.terms.model(model), self.terms.grant(team, model, self.writer.now())
+        found = Bounds(context=known.context if known else None)
+        is_batch = grant is not None and grant.service_class == ServiceClass.BATCH
+        return replace(found, service_class=BATCH) if is_batch else found
 
     async def reserve(self, call: Call) -> None:
         """Hold the most that the call may use. Raises Refusal 402, 403 or 429; Away."""

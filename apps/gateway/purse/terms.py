@@ -63,10 +63,13 @@ class BudgetTerm(Lasting):
 
 @dataclass(frozen=True, slots=True)
 class GrantTerm(Lasting):
-    """What a team may use of a model in a minute, and at once; None for any number of calls."""
+    """What a team may use of a model in a minute, and at once, None for any number of calls; and of
+    which class its calls are.
+    """
 
     tokens_per_minute: int
     calls_at_once: int | None
+    service_class: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,11 +178,11 @@ class Terms:
             rows = rows.filter(Q(active_from__gte=since) | Q(revoked_at__gte=since))
         names = (
             "team__slug", "registered_model__name", "active_from", "active_to", "revoked_at",
-            "tokens_per_minute", "calls_at_once",
+            "tokens_per_minute", "calls_at_once", "service_class",
         )  # fmt: skip
         found = rows.order_by("active_from").values_list(*names).iterator(chunk_size=AT_ONCE)
-        for team, model, begins, to, revoked, tokens, calls in found:
-            term = GrantTerm(begins, min(to, revoked or to), tokens, calls)
+        for team, model, begins, to, revoked, *rest in found:
+            term = GrantTerm(begins, min(to, revoked or to), *rest)
             kept = _others(self._grants.get((team, model), ()), term, now)
             self._grants[team, model] = (*kept, term)
 

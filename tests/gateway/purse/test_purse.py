@@ -230,6 +230,17 @@ class TestReserve:
 
         assert refused(work).code == "no_grant"
 
+    def test_says_what_a_team_may_ask_of_a_model(self, world):
+        slow = RegisteredModelFactory(name="slow", context_length=500)
+        grant(world["claims"], slow, service_class="BATCH")
+
+        async def work():
+            async with purse_of() as purse:
+                return [purse.bounds_of("claims", name) for name in ("summary", "slow", "none")]
+
+        found = [(one.context, one.service_class) for one in asyncio.run(work())]
+        assert found == [(4000, "interactive"), (500, "batch"), (None, "interactive")]
+
     def test_is_away_and_never_402_without_its_database(self, world):
         put(MOST, team=world["claims"])
 

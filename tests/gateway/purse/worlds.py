@@ -40,10 +40,10 @@ def put(amount, *, unit="USD", mode="HARD", zone="UTC", now=AT, since=None, read
     return found
 
 
-def grant(team, model, *, tokens=1000, calls=None, now=AT):
+def grant(team, model, *, tokens=1000, calls=None, now=AT, **more):
     """Let a team call a model."""
     person, owner = UserFactory(team=team), UserFactory(team=model.owner_team)
-    terms = {"tokens_per_minute": tokens, "calls_at_once": calls}
+    terms = {"tokens_per_minute": tokens, "calls_at_once": calls, **more}
     request = AccessRequest.objects.create(
         registered_model=model, team=team, requested_by=person, requested_at=now, purpose="Work.",
         data_class="PHI", monthly_budget_usd=1, expires_date=now.date() + timedelta(days=90),
