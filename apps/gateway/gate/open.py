@@ -9,6 +9,19 @@ from apps.gateway.gate.refusals import Refusal
 from apps.gateway.gate.steps import Verdict
 
 
+class OpenPurse:
+    """Holds nothing."""
+
+    def load(self, now: datetime) -> None:
+        """There is nothing to read."""
+
+    async def reserve(self, call: Call) -> None:
+        """Let every call pass."""
+
+    async def settle(self, call: Call, used: Used, now: datetime) -> None:
+        """There is nothing to give back."""
+
+
 class OpenGuard:
     """Inspects nothing."""
 

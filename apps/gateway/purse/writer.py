@@ -59,6 +59,7 @@ class Writer:
     now: Callable[[], datetime]
     timeout: float = TIMEOUT
     turns: int = 0  # how many were committed, for whoever measures
+    tried_again: int = 0  # and how many were not, because another one was in their way
     _waiting: list[_Waiting] = field(default_factory=list)
     _settled: dict[UUID, Settled] = field(default_factory=dict)
     _held: dict[UUID, datetime] = field(default_factory=dict)  # call → when it was reserved
@@ -237,7 +238,7 @@ class Writer:
                 async with asyncio.timeout(self.timeout):
                     return await self._execute(turn)
             except (DeadlockDetected, UniqueViolation):
-                continue  # rolled back: another turn was in its way
+                self.tried_again += 1  # rolled back: another turn was in its way
             except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as problem:
                 log.warning("the purse's database: %s", problem or "no answer in time")
                 self._away_until = monotonic() + PAUSE
