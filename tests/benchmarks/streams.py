@@ -88,13 +88,10 @@ async def fed(stream: Iterable[Event]) -> tuple[list[float], int, float]:
     return took, most, first
 
 
-async def waits() -> tuple[float, float]:
-    """Return (seconds of a very long plain answer, the longest that a short one waited beside
-    it).
-    """
+async def waits() -> float:
+    """Return the longest that a short plain answer waited beside a very long one, in seconds."""
     document = {"choices": [{"index": 0, "message": {"content": FIGURES * (LONG // len(FIGURES))}}]}
     short = {"choices": [{"index": 0, "message": {"content": PROSE}}]}
-    began = time.perf_counter()
     long = asyncio.ensure_future(guard().whole(document))
     longest = 0.0
     while not long.done():
@@ -103,7 +100,7 @@ async def waits() -> tuple[float, float]:
         await asyncio.sleep(0)
         longest = max(longest, time.perf_counter() - asked)
     await long
-    return time.perf_counter() - began, longest
+    return longest
 
 
 def at(seconds: list[float], share: float) -> float:
@@ -112,19 +109,24 @@ def at(seconds: list[float], share: float) -> float:
 
 
 def of_text(name: str, text: str) -> list[Result]:
-    """Return the figures of streams of one text."""
+    """Return the figures of streams of one text. Where a time is said to be of the CPU, other work
+    on the machine does not count.
+    """
     stream = events(text * (4_000 // len(text)))
+    began = time.process_time()
     runs = [asyncio.run(fed(stream)) for _ in range(STREAMS)]
+    mean = (time.process_time() - began) / STREAMS / len(stream)
+    began = time.process_time()
+    for _ in range(STREAMS):
+        for event in stream:
+            json.loads(event.raw[6:])
+    reference = (time.process_time() - began) / STREAMS / len(stream)
     took = [one for run in runs for one in run[0]]
-    began = time.perf_counter()
-    for event in stream:
-        json.loads(event.raw[6:])
-    reference = (time.perf_counter() - began) / len(stream)
-    mean = sum(took) / len(took)
     first = at([run[2] for run in runs], 0.99)
     behind = max(run[1] for run in runs)
+    ratio = round(mean / reference, 1)
     return [
-        Result(f"{name}: an event", round(mean * 1000, 3), "ms", 0.25, round(mean / reference, 1)),
+        Result(f"{name}: an event, CPU", round(mean * 1000, 3), "ms", 0.2, ratio),
         Result(f"{name}: an event, p99", at(took, 0.99), "ms", 5),
         Result(f"{name}: the first token, beyond the window, p99", first, "ms", 5),
         Result(f"{name}: behind the engine at most", behind, "characters", WINDOW),
@@ -133,11 +135,13 @@ def of_text(name: str, text: str) -> list[Result]:
 
 def main() -> None:
     """Measure and print."""
-    long, longest = asyncio.run(waits())
+    began = time.process_time()
+    longest = asyncio.run(waits())
+    long = time.process_time() - began
     results = [
         *of_text("prose", PROSE),
         *of_text("figures", FIGURES),
-        Result("an answer of 5,000,000 characters", round(long, 2), "s", 8),
+        Result("an answer of 5,000,000 characters, CPU", round(long, 2), "s", 8),
         Result("another call beside it, the longest", round(longest * 1000, 1), "ms", 250),
     ]
     show("streams", results, window=WINDOW)

@@ -8,7 +8,7 @@ one of a few threads, piece by piece, so that one long answer takes turns with a
 import asyncio
 from collections.abc import Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from re import _parser  # type: ignore[attr-defined]  # how wide a pattern is, which re does not tell
 from typing import Protocol
@@ -65,13 +65,25 @@ class Patterns:
     reach: Reach
     is_quick: bool = False
     is_near: bool = True
+    _found: dict[tuple[Text, ...], list[Hit]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def may_hold(self, text: str) -> bool:
         """Tell whether the detector must look."""
         return not isinstance(self.detector, Recognizers) or self.detector.may_hold(text)
 
     async def find(self, texts: Sequence[Text]) -> list[Hit]:
-        """Return what stands in the texts."""
+        """Return what stands in the texts. Rules that want other finds of the same detector ask one
+        after another, so what it found is kept for a moment: until the loop turns.
+        """
+        key = tuple(texts)
+        if key not in self._found:
+            self._found[key] = await self._look(texts)
+            asyncio.get_running_loop().call_soon(self._found.pop, key, None)
+        return self._found[key]
+
+    async def _look(self, texts: Sequence[Text]) -> list[Hit]:
         if self.is_quick and sum(len(text.text) for text in texts) <= LITTLE:
             return self.detector.detect(texts)
         loop = asyncio.get_running_loop()

@@ -7,13 +7,14 @@ address of its own (PRESIDIO_URL).
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from django.conf import settings
 
 from apps.gateway.gate.calls import Text
 from apps.gateway.gate.steps import Does
 from apps.gateway.guard import rules
-from apps.gateway.guard.detectors.hits import Hit
+from apps.gateway.guard.detectors.hits import Detector, Hit
 from apps.gateway.guard.detectors.injection.detector import Injection
 from apps.gateway.guard.detectors.member_data import member_data
 from apps.gateway.guard.detectors.own import OwnPattern
@@ -22,6 +23,7 @@ from apps.gateway.guard.inspection import ReadyRule
 from apps.gateway.guard.providers import (
     ChatGuard,
     Classifier,
+    Patterns,
     Presidio,
     Provider,
     own_patterns,
@@ -92,15 +94,24 @@ def ready(rule: rules.Rule, guards: Guards) -> ReadyRule:
 
 def _provider(rule: rules.Rule, guards: Guards) -> Provider:
     kind = rules.Provider(rule.provider)
-    if kind is rules.Provider.MEMBER_DATA:
-        return patterns(member_data(rule.threshold))
-    if kind is rules.Provider.SECRETS:
-        return patterns(secrets(rule.threshold))
-    if kind is rules.Provider.PROMPT_INJECTION:
-        return patterns(Injection(rule.threshold))
+    if kind in _SHIPPED:
+        return _shipped(kind, rule.threshold)
     if kind is rules.Provider.REGEX:
         return own_patterns([OwnPattern(name, text) for name, text in rule.patterns])
     return _asked(kind, rule, guards)
+
+
+_SHIPPED: dict[rules.Provider, Callable[[float], Detector]] = {
+    rules.Provider.MEMBER_DATA: member_data,
+    rules.Provider.SECRETS: secrets,
+    rules.Provider.PROMPT_INJECTION: Injection,
+}
+
+
+@cache
+def _shipped(kind: rules.Provider, threshold: float) -> Patterns:
+    """Return the one provider of a detector with a threshold, which several rules share."""
+    return patterns(_SHIPPED[kind](threshold))
 
 
 def _asked(kind: rules.Provider, rule: rules.Rule, guards: Guards) -> Provider:

@@ -103,6 +103,21 @@ class TestReady:
         assert run(guard(made).whole(document)) is True
         assert document == plain("SSN (gone), mail a@b.org")
 
+    def test_two_rules_of_one_detector_look_once_and_keep_nothing(self, monkeypatch):
+        first = rule({"type": "MemberData"}, detectors=["US_SSN"], action="monitor", name="a")
+        second = rule({"type": "MemberData"}, detectors=["EMAIL_ADDRESS"], action="mask", name="b")
+        shared, seen = first.provider.provider, []
+        assert second.provider.provider is shared
+        look = type(shared.detector).detect
+        monkeypatch.setattr(
+            type(shared.detector), "detect", lambda self, texts: seen.append(1) or look(self, texts)
+        )
+        document = plain("SSN 412-55-1098, mail a@b.org")
+        assert run(guard(first, second).whole(document)) is True
+        assert document == plain("SSN 412-55-1098, mail [REDACTED]")
+        assert len(seen) == 1
+        assert shared._found == {}
+
     def test_says_a_rules_own_words(self):
         made = rule({"type": "MemberData"}, message="Ask the privacy office.")
         with pytest.raises(Blocked, match="Ask the privacy office."):
