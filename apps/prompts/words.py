@@ -15,7 +15,7 @@ OUTCOMES = {
 }
 PLACES = {
     Place.POSTGRES: Badge("idle", "database", "In the database"),
-    Place.S3: Badge("idle", "archive", "In S3"),
+    Place.S3: Badge("idle", "server", "In S3"),
     Place.ERASED: Badge("bad", "circle-x", "Erased"),
 }
 DECIDED = {
