@@ -7,6 +7,7 @@ from apps.catalog.models import DataClass
 from apps.gateway.gate.fields import WRITING
 from apps.gateway.guard.rules import Phase, Rule, RuleSet
 from apps.metering.access_log import OPERATIONS
+from apps.metering.models import Operation
 
 NOT_LOOKED_AT = (
     "Names and street addresses: telling those takes a language model that does not ship. A rule "
@@ -44,8 +45,10 @@ def endpoints(rules: RuleSet) -> list[Endpoint]:
                 Endpoint(path, "whole answer", prompt, answer),
                 Endpoint(path, "streamed", prompt, answer),
             ]
-        else:
+        elif operation == Operation.EMBEDDING:
             found.append(Endpoint(path, "whole answer", prompt, (), NO_ANSWER_TEXT))
+        else:
+            found.append(Endpoint(path, "whole answer", prompt, answer))
     return found
 
 

@@ -9,6 +9,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from apps.gateway.guard.rules import PROVIDER_WORDS, Provider
+
+LABELS = {
+    "INJECTION_USUAL_WORDING": "Injected instructions, usual wording",
+    "INJECTION_FREE_WORDING": "Injected instructions, free wording",
+    "INJECTION_HIDDEN_WRITING": "Injected instructions, usual wording in a writing that hides them",
+}
 FILE = Path(__file__).with_name("measured.json")
 
 
@@ -24,6 +31,11 @@ class Measured:
     false_alarms: int
     recall: float | None
     precision: float | None
+
+    @property
+    def label(self) -> str:
+        """Return the kind for people."""
+        return LABELS.get(self.detector, self.detector)
 
     @property
     def recall_words(self) -> str:
@@ -54,6 +66,19 @@ class Measurement:
     rows: tuple[Measured, ...]
     costs: dict[str, float]  # provider → milliseconds per 4,000 characters
     reference_ms: float
+
+    @property
+    def cost_words(self) -> str:
+        """Return what each provider costs, for people: "secrets 0.12 ms, member data 0.92 ms"."""
+        return ", ".join(
+            f"{PROVIDER_WORDS[Provider(name)].lower()} {cost:.2f} ms"
+            for name, cost in self.costs.items()
+        )
+
+    @property
+    def reference_words(self) -> str:
+        """Return the reference for people."""
+        return f"{self.reference_ms:.1f} ms"
 
 
 @cache

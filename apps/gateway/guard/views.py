@@ -137,10 +137,7 @@ def guardrail_change_create(request: SignedIn) -> HttpResponse:
         "crumbs": _crumbs(("Change", "")),
         "form": form,
         "ruling": ruling,
-        "rules": [
-            (rule.name, f"{words.DOES[rule.action].words} · {words.finds_words(rule)}")
-            for rule in ruling.rules.rules
-        ],
+        "keys": words.KEYS,
     }
     status = 200 if sent is None else 422
     return render(request, "gateway/guard/form.html", context, status=status)

@@ -10,7 +10,7 @@ from apps.gateway.gate.steps import Does
 from apps.gateway.guard.detectors.injection.rules import REASONS
 from apps.gateway.guard.models import GuardHit, GuardrailChange
 from apps.gateway.guard.queries import Tally
-from apps.gateway.guard.rules import PROVIDER_WORDS, Phase, Provider, Rule, RuleSet
+from apps.gateway.guard.rules import ENTITIES, PROVIDER_WORDS, Phase, Provider, Rule, RuleSet
 
 Status = GuardrailChange.Status
 BADGES = {
@@ -39,6 +39,25 @@ MARKS = {
 }
 PHASES = {Phase.REQUEST.value: "Prompt", Phase.ANSWER.value: "Answer"}
 
+KEYS = [
+    ("phase", "request or answer"),
+    ("provider", "An object: type, and what that type must be told"),
+    ("MemberData", ", ".join(ENTITIES[Provider.MEMBER_DATA])),
+    ("Secrets", ", ".join(ENTITIES[Provider.SECRETS])),
+    ("PromptInjection", ", ".join(ENTITIES[Provider.PROMPT_INJECTION])),
+    ("Regex", "patterns: names in capitals, each with an RE2 expression"),
+    ("Classifier", "model, and labels: those that are finds"),
+    ("ChatGuard", "model, dialect and criterion"),
+    ("Presidio", "language"),
+    ("detectors", "The kinds that count; none for all"),
+    ("action", "block, monitor or, in answers, mask"),
+    ("scope", "models, teams, dataClasses; an empty list narrows nothing"),
+    ("threshold", "The least score, 0 to 1"),
+    ("onlyNew", "In answers: leave out what stood in the prompt"),
+    ("failureMode", "FailClosed or FailOpen, after timeoutSeconds"),
+    ("message", "What callers read"),
+]
+
 
 def change_badge(change: GuardrailChange) -> Badge:
     """Return what became of a proposed change."""
@@ -62,13 +81,13 @@ def scope_words(rule: Rule) -> str:
     scope = rule.scope
     parts = []
     if scope.models:
-        parts.append("models " + ", ".join(scope.models))
+        parts.append("of " + ", ".join(scope.models))
     if scope.teams:
-        parts.append("teams " + ", ".join(scope.teams))
+        parts.append("by " + ", ".join(scope.teams))
     if scope.data_classes:
-        labels = ", ".join(str(DataClass(one).label) for one in scope.data_classes)
-        parts.append(f"where the data may be at most: {labels}")
-    return "; ".join(parts) or "all calls"
+        labels = " or ".join(str(DataClass(one).label).lower() for one in scope.data_classes)
+        parts.append(f"approved for {labels} data at most")
+    return f"calls {' '.join(parts)}" if parts else "all calls"
 
 
 def finds_words(rule: Rule) -> str:
