@@ -230,7 +230,7 @@ class InspectedAnswer:
             refusal = refusals.answer_filtered(rule.name, rule.message)
             raise _with(refusal, self.verdict())
         if rule.does is Does.MASK:
-            flow.mask(Mask(hit.start, hit.end, rule.mask))
+            flow.mask(Mask(hit.start, flow.written.past_escape(hit.end), rule.mask))
 
     async def _is_known(self, text: Written, hit: Hit) -> bool:
         """Tell whether the prompt held what was found. The prompt is read when the first find is

@@ -102,6 +102,7 @@ class Queue:
         self._waiting: list[Waiting] = []
         self._released: list[int] = []  # how far the texts were when it was gone through
         self._has_bare = False
+        self._starts: dict[int, int] = {}
 
     def add(self, waiting: Waiting) -> None:
         """Let one more wait."""
@@ -123,6 +124,7 @@ class Queue:
         gone: list[Event] = []
         lanes: set[Lane] = set()
         choices: set[int] = set()
+        self._starts = {}
         for one in self._waiting:
             is_behind = (
                 not lanes.isdisjoint(one.lanes)
@@ -133,17 +135,16 @@ class Queue:
                 kept.append(one)
                 lanes |= one.lanes
                 choices |= one.choices
+                for flow, _, span in one.pieces:
+                    self._starts.setdefault(id(flow), span.start)
             else:
                 gone.append(one.ready())
         self._waiting = kept
         return gone
 
     def gone(self, flow: Flow) -> int:
-        """Return up to where a text has left."""
-        starts = (
-            span.start for one in self._waiting for held, _, span in one.pieces if held is flow
-        )
-        return min(starts, default=flow.written.length)
+        """Return up to where a text has left, when the events were last gone through."""
+        return self._starts.get(id(flow), flow.written.length)
 
 
 def apart(event: Event, found: Sequence[Part]) -> list[Event]:

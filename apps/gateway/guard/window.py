@@ -19,6 +19,9 @@ from apps.gateway.guard.detectors.views import PLAIN
 LONGEST_LOOK = 32_000  # characters looked at in one go, so that other calls have their turn
 LONGEST_FIND = 8_192  # a find that goes on beyond this is taken as it is
 _BLANKS = " \n\t\r"
+_AN_ESCAPE = r"\u0034"
+_FILLER = "\u2064"  # a character that nobody sees, and few write
+_ESCAPED = re.compile(r"\\u00([2-7][0-9A-Fa-f])")
 _UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
@@ -51,7 +54,10 @@ class Span:
 
 @dataclass
 class Written:
-    """A text that is still being written. Only its end is kept, from `base` on."""
+    """A text that is still being written. Only its end is kept, from `base` on, as it is looked at:
+    a letter that JSON's escape stands for is that letter, and nothing that is seen behind it, so
+    that every place stays where it is.
+    """
 
     tail: str = ""
     base: int = 0
@@ -66,17 +72,32 @@ class Written:
         """Take the next piece, and return where it stands."""
         start = self.length
         self.tail += text
+        near = max(start - self.base - len(_AN_ESCAPE) + 1, 0)
+        if self.tail.find("u00", near) >= 0:
+            self.tail = self.tail[:near] + _ESCAPED.sub(_letter, self.tail[near:])
         return Span(start, self.length)
 
     def part(self, span: Span) -> str:
         """Return a part that is still kept."""
         return self.tail[span.start - self.base : span.end - self.base]
 
+    def past_escape(self, end: int) -> int:
+        """Return where the escape ends whose letter stands before a place; the place itself where
+        it was no escape.
+        """
+        while end < self.length and self.part(Span(end, end + 1)) == _FILLER:
+            end += 1
+        return end
+
     def forget(self, before: int) -> None:
         """Keep nothing before a place."""
         if before > self.base:
             self.tail = self.tail[before - self.base :]
             self.base = before
+
+
+def _letter(escape: re.Match[str]) -> str:
+    return chr(int(escape.group(1), 16)) + _FILLER * (len(_AN_ESCAPE) - 1)
 
 
 @dataclass

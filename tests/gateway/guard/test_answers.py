@@ -164,7 +164,7 @@ class TestWhole:
                 await slow
             return longest
 
-        assert run(longest_wait()) < 1
+        assert run(longest_wait()) < 3
 
 
 class TestLeaks:
@@ -371,6 +371,40 @@ class TestStream:
         assert arguments(found, 0) == '{"ssn": "[REDACTED]"}'
         assert arguments(found, 1) == '{"id": "SSN [REDACTED]"}'
 
+    @pytest.mark.parametrize("size", [1, 4, 7, 200])
+    def test_digits_that_are_escaped_in_arguments_are_digits(self, size):
+        escaped = "".join(rf"\u{ord(one):04x}" for one in SSN)
+        text = f'{{"a": "SSN {escaped}", "b": "x"}}'
+        assert json.loads(text)["a"] == f"SSN {SSN}"
+        events = [
+            chunk(tool_calls=[{"index": 0, "function": {"arguments": text[at : at + size]}}])
+            for at in range(0, len(text), size)
+        ]
+        found = run(passed(guard(rule(Does.MASK)), events))
+        assert arguments(found, 0) == '{"a": "SSN [REDACTED]", "b": "x"}'
+        with pytest.raises(Blocked):
+            run(guard(rule()).whole(plain(message(text))))
+
+    def test_halves_of_a_character_pass_as_they_came(self):
+        events = [chunk("so \ud83d"), chunk("\ude00 SSN "), chunk(SSN), chunk(" \ud83d")]
+        assert text_of(run(passed(guard(rule(Does.MASK)), events))) == (
+            "so \ud83d\ude00 SSN [REDACTED] \ud83d"
+        )
+        found = run(passed(guard(rule(is_leak=True), prompt=[SSN, "\ud83d"]), events))
+        assert b"".join(one.raw for one in found) == b"".join(one.raw for one in events)
+
+    def test_sixteen_choices_of_single_letters_cost_no_more_than_their_length(self):
+        began = time.process_time()
+        answer = guard(rule())
+
+        async def all_of_it():
+            for one in PROSE * 4:
+                for index in range(16):
+                    await answer.feed(chunk(one, index=index))
+
+        run(all_of_it())
+        assert time.process_time() - began < 16 * len(PROSE * 4) * 0.002
+
     def test_text_behind_the_end_of_a_choice_is_refused(self):
         with pytest.raises(Refusal) as refused:
             run(passed(guard(rule()), [chunk("a", finish="stop"), chunk("b")]))
@@ -429,7 +463,7 @@ class TestStream:
 
         with pytest.raises(Blocked):
             run(all_of_it())
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 10
 
 
 def joined(events, index: int) -> dict:

@@ -57,6 +57,18 @@ class TestHeldFrom:
         assert text[held_from(written(text), len(text), REACH) :] == held
 
 
+class TestWritten:
+    @pytest.mark.parametrize("size", [1, 2, 3, 5, 6, 7, 100])
+    def test_reads_letters_that_are_escaped_however_they_are_cut(self, size):
+        text = r"id \u0034\u0031\u0032-55 \u00e9 \u00 \u0034"
+        found = Written()
+        for at in range(0, len(text), size):
+            found.add(text[at : at + size])
+        assert found.length == len(text)
+        assert found.tail.replace("\u2064", "") == r"id 412-55 \u00e9 \u00 4"
+        assert found.tail.index("-55") == text.index("-55")
+
+
 class TestLook:
     def test_tells_a_find_once_it_is_decided(self):
         look, text = Look(REACH), written("it is 12-34-56")
