@@ -78,7 +78,7 @@ SECTIONS = (
         SEES_FLEET,
         "Platform",
     ),
-    Section("Gateway", "waypoints", "gateway:why", ("/gateway/",), EVERYBODY, "Platform"),
+    Section("Gateway", "waypoints", "gateway:routes", ("/gateway/",), EVERYBODY, "Platform"),
     Section("Usage", "activity", "metering:usage_list", ("/usage/",), EVERYBODY, "Cost"),
     Section("Chargeback", "receipt-text", "chargeback:month", ("/chargeback/",), EVERYBODY, "Cost"),
     Section(

@@ -450,6 +450,10 @@ PRIVILEGES: dict[str, May] = {
     "gateway.PolicyRevision": May(
         insert=True, update=(*RECONCILED, "status", "digest", "commit", "published_at")
     ),
+    # what the gateway does, as it was read back
+    "gateway.GatewayLook": May(insert=True, update=AllBut()),
+    "gateway.RouteReading": May(insert=True, update=("cluster", "envoy")),
+    "gateway.GatewayDrift": May(insert=True, update=("declared", "found", "seen_at", "ended_at")),
 }
 
 # Functions of the owner that the role may call: each does one thing that the role may not do itself

@@ -384,6 +384,8 @@ SCALING_PRE_WARM = env_hours("SCALING_PRE_WARM")
 GATEWAY_URL = env_url("GATEWAY_URL")
 GATEWAY_NAME = env_str("GATEWAY_NAME", "ai-gateway")
 GATEWAY_NAMESPACE = env_str("GATEWAY_NAMESPACE", "ai-gateway")
+# a way to /config_dump of Envoy's admin interface; empty: pages say that Envoy is not read
+ENVOY_ADMIN_URL = env_url("ENVOY_ADMIN_URL", "")
 # empty: what the issuer's discovery document says
 GATEWAY_JWKS_URI = env_url("GATEWAY_JWKS_URI", "")
 # What a call counts against its team's tokens per minute, in CEL; a route takes a new one with its

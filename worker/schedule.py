@@ -216,6 +216,13 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": crontab(minute=25),
         "options": {"expires": 3600},
     },
+    # Reads back what the gateway does: a few requests, each of everything. If it stops, the page
+    # Gateway says of which time its readings are, and drift is seen late.
+    "look-at-gateway": {
+        "task": "gateway.look",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     # A moving rollout is looked at every 2 s so that its page is live. If it stops, rollouts stand
     # still.
     "reconcile-due-rollouts": {

@@ -4,6 +4,9 @@ from django.db import models
 
 from apps.catalog.models import RegisteredModel
 from apps.common.leases import Reconciled
+
+# Django finds an app's models through this module only
+from apps.gateway.effective import models as effective_models  # noqa: F401
 from apps.gateway.guard.models import GuardHit, GuardrailChange, GuardrailRevision  # noqa: F401
 
 

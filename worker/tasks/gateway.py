@@ -5,8 +5,10 @@ from django.utils.timezone import now
 from apps.catalog.models import RegisteredModel
 from apps.common.tasks import enqueue_on_commit
 from apps.gateway import actions, reconcile
+from apps.gateway.effective import look as effective
 from apps.gateway.models import PolicyRevision
 from apps.gateway.purse import upkeep
+from apps.integrations.envoy_admin.client import client_from_settings as envoy_admin
 from apps.integrations.errors import TemporaryError
 from apps.integrations.git.client import client_from_settings as git_client
 from apps.integrations.kubernetes.client import client_from_settings as kubernetes_client
@@ -57,3 +59,9 @@ def keep_counters(**_: object) -> None:
 def forget_settled(**_: object) -> None:
     """Delete the settled calls that count nowhere any more."""
     upkeep.forget_settled(now=now())
+
+
+@app.task(name="gateway.look", acks_late=True, time_limit=120)
+def look(**_: object) -> None:
+    """Read back what the gateway does, and hold it against what the portal says."""
+    effective.look(cluster=kubernetes_client(), envoy=envoy_admin(), now=now())

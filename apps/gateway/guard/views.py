@@ -48,7 +48,7 @@ def guardrails(request: SignedIn) -> HttpResponse:
     tallies = {tally.rule: tally for tally in queries.tallies(hits, names)}
     found = measurement()
     context = {
-        "crumbs": [("Gateway", ""), ("Guard rules", "")],
+        "crumbs": [("Gateway", reverse("gateway:routes")), ("Guard rules", "")],
         "ruling": ruling,
         "rules": [_rule(rule, tallies[rule.name]) for rule in ruling.rules.rules],
         "gone": [tally for name, tally in tallies.items() if name not in names],

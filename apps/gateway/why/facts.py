@@ -8,6 +8,7 @@ from apps.access.models import Grant
 from apps.catalog.models import RegisteredModel
 from apps.catalog.retirement.models import Retirement
 from apps.chargeback.budgets.limits import Balance, Decision
+from apps.gateway.effective.models import GatewayDrift
 from apps.gateway.models import PolicyRevision
 from apps.metering.models import QuarantinedRecord, UsageEvent
 from apps.promotions.serving import ServingState
@@ -39,14 +40,14 @@ class Held:
 
 @dataclass(frozen=True)
 class PastCall:
-    """A call that was made, as it is stored. guard: names of the rules that found something in it,
-    None where nobody keeps that.
+    """A call that was made, as it is stored. guard: names of the rules that blocked it or its
+    answer.
     """
 
     event: UsageEvent | None
     record: QuarantinedRecord | None
     held: Held = Held()
-    guard: tuple[str, ...] | None = None
+    guard: tuple[str, ...] = ()
 
     @property
     def kept(self) -> UsageEvent | QuarantinedRecord:
@@ -84,7 +85,8 @@ class Facts:
     or of the cost center's teams; ended: the newest that had ended. decision: of a call that uses
     as little as any. state: what callers of the model meet, None for another time than now.
     under_way: how many calls of the team to the model are under way, None where nobody counts them.
-    guardrails: how many rules of the guard look at such calls, None where there is no guard.
+    guardrails: how many rules of the guard were in force. drifts: in what of it the gateway was
+    seen to do otherwise.
     """
 
     caller: Caller
@@ -101,5 +103,6 @@ class Facts:
     decision: Decision
     minute: Minute | None = None
     under_way: int | None = None
-    guardrails: int | None = None
+    guardrails: int = 0
+    drifts: Sequence[GatewayDrift] = ()
     call: PastCall | None = None

@@ -1,11 +1,12 @@
 """Reads what the rules are asked about: rows, as they are now or as they were at a moment."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from apps.access.budgets.models import Budget
-from apps.access.holds.models import BudgetReservation, SettledCall
+from apps.access.holds.models import ALWAYS_FROM, BudgetReservation, Counter, Kind, SettledCall
 from apps.access.holds.models import Held as HeldRow
 from apps.access.models import Grant
 from apps.accounts.models import Team
@@ -15,6 +16,10 @@ from apps.chargeback.budgets.limits import Balance, decide
 from apps.chargeback.budgets.queries import balances
 from apps.common.money import usd
 from apps.common.periods import hour_of
+from apps.gateway.effective.models import SETTLES_WITHIN, GatewayDrift
+from apps.gateway.gate.steps import Does
+from apps.gateway.guard.models import GuardHit
+from apps.gateway.guard.queries import in_force
 from apps.gateway.models import PolicyRevision
 from apps.gateway.why.facts import Caller, Facts, Held, Minute, PastCall
 from apps.metering import store
@@ -36,6 +41,7 @@ def facts_of(
     model = RegisteredModel.objects.select_related("owner_team").filter(name=name).first()
     grants = _grants(caller, model, at)
     found = _balances(caller, name, at, is_now=is_now)
+    counters = _counters(caller, name, at, is_now=is_now) if grants else _Counters()
     return Facts(
         caller=caller,
         name=name,
@@ -50,7 +56,10 @@ def facts_of(
         balances=found,
         # what the smallest call there is would use
         decision=decide(found, usd=None, tokens=1),
-        minute=_minute(caller, name, at) if grants else None,
+        minute=counters.minute,
+        under_way=counters.under_way,
+        guardrails=len(in_force(at).rules.rules),
+        drifts=_drifts(caller, model, now) if is_now else (),
         call=call,
     )
 
@@ -79,12 +88,45 @@ def _balances(caller: Caller, name: str, at: datetime, *, is_now: bool) -> Seque
     return list(balances(asked.named(), at, until=until).values())
 
 
-def _minute(caller: Caller, name: str, at: datetime) -> Minute | None:
+def _drifts(caller: Caller, model: RegisteredModel | None, now: datetime) -> list[GatewayDrift]:
+    """Return what of this team's access the gateway was seen to do otherwise, for longer than a
+    change takes to arrive.
+    """
+    rows = GatewayDrift.objects.present().filter(
+        registered_model=model,
+        what=GatewayDrift.What.ACCESS,
+        subject__in=("", caller.team),
+        since__lte=now - SETTLES_WITHIN,
+    )
+    return list(rows) if model and caller.team else []
+
+
+@dataclass(frozen=True)
+class _Counters:
+    """What the gate counts of a team and a model; None: it counts nothing of them now."""
+
+    minute: Minute | None = None
+    under_way: int | None = None
+
+
+def _counters(caller: Caller, name: str, at: datetime, *, is_now: bool) -> _Counters:
+    """Return the gate's own counters, and of a minute that it has forgotten what its calls used;
+    one query, or two.
+    """
     if not caller.team:
-        return None
+        return _Counters()
     start = at.replace(second=0, microsecond=0)
-    used = store.tokens_used(team=caller.team, model=name, start=start, end=start + MINUTE)
-    return Minute(used, start + MINUTE)
+    rows = Counter.objects.filter(cost_center="", team=caller.team, model=name)
+    kinds = {(row.kind, row.starts_at): row for row in rows.filter(
+        kind__in=(Kind.MINUTE, Kind.CALLS), starts_at__in=(start, ALWAYS_FROM)
+    )}  # fmt: skip
+    calls, minute = kinds.get((Kind.CALLS, ALWAYS_FROM)), kinds.get((Kind.MINUTE, start))
+    if minute is not None:
+        counted = Minute(int(minute.used + minute.reserved), start + MINUTE, exact=True)
+    else:
+        used = store.tokens_used(team=caller.team, model=name, start=start, end=start + MINUTE)
+        counted = Minute(used, start + MINUTE)
+    return _Counters(counted, int(calls.reserved) if calls and is_now else None)
 
 
 # -- Calls that were made --------------------------------------------------------------------------
@@ -94,7 +136,11 @@ def call_made(call_id: UUID) -> PastCall | None:
     record = None
     if event is None:
         record = QuarantinedRecord.objects.filter(event_id=call_id).first()
-    return PastCall(event, record, held_by(call_id)) if event or record else None
+    if event is None and record is None:
+        return None
+    hits = GuardHit.objects.filter(call=call_id, does=Does.BLOCK).order_by("at", "pk")
+    rules = tuple(dict.fromkeys(hits.values_list("rule", flat=True)))
+    return PastCall(event, record, held_by(call_id), rules)
 
 
 def held_by(call_id: UUID) -> Held:

@@ -19,6 +19,7 @@ from apps.metering.models import REFUSALS as WHY_REFUSED
 
 # the first of a status is its usual one
 TODO = {known.status: known.todo for known in reversed(REFUSALS)}
+OF_GUARD = next(known.todo for known in REFUSALS[1:] if known.status == 400)
 ORDER = list(Rule)
 NOT_ASKED = "Not asked: the call had been refused."
 GOT_PAST = {
@@ -108,8 +109,10 @@ def _refused(check: Check, facts: Facts) -> Check:
             f"Refused with 403 though {facts.caller.words} had a grant: the token named no cost "
             f"center or no end, or the gateway did not carry the grant yet."
         )
-    elif check.rule == Rule.GUARD and facts.call and facts.call.guard:
-        says = f"Refused by {', '.join(facts.call.guard)}."
+    elif check.rule == Rule.GUARD and facts.call:
+        says = f"Refused by the rule {', '.join(facts.call.guard)}."
+        url = f"{reverse('gateway:guard_hits')}?q={facts.call.kept.event_id}"
+        check = replace(check, todo=OF_GUARD, url=url, link="Open what it found")
     elif not check.depends and check.rule in (Rule.MODEL, Rule.GRANT, Rule.AT_ONCE, Rule.MINUTE):
         says = f"{says} {check.says}"
     return replace(
@@ -140,7 +143,10 @@ def _answer(stopped: Rule | None, facts: Facts) -> Check:
         return Check(Rule.ANSWER, Verdict.REFUSED, says, "Look at the model's replicas.")
     if code is None:
         return Check(Rule.ANSWER, Verdict.UNKNOWN, "Its response code cannot be read.")
-    return Check(Rule.ANSWER, Verdict.PASSED, _answered(event) if event else "It was answered.")
+    says = _answered(event) if event else "It was answered."
+    if facts.call and facts.call.guard:
+        says = f"{says} The rest was held back by {', '.join(facts.call.guard)}."
+    return Check(Rule.ANSWER, Verdict.PASSED, says)
 
 
 def _answered(event: UsageEvent) -> str:

@@ -98,6 +98,11 @@ def _grant(facts: Facts) -> Check:
         url = reverse("gateway:policy_detail", args=[facts.name])
         return Check(Rule.GRANT, Verdict.UNKNOWN, says, "Try again in a minute.", url,
                      "Open its policy")  # fmt: skip
+    if facts.drifts:
+        seen = "; ".join(f"{one.found} ({one.get_place_display()})" for one in facts.drifts)
+        says = f"{says} The gateway was seen to do otherwise: {seen}."
+        todo = "A platform engineer looks at the drift of the gateway."
+        return Check(Rule.GRANT, Verdict.UNKNOWN, says, todo, page, "Open the grant")
     return Check(Rule.GRANT, Verdict.PASSED, says, "", page, "Open the grant")
 
 
@@ -225,12 +230,10 @@ def _minute(facts: Facts) -> Iterator[Check]:
 
 # -- What the call says, and what answers it -------------------------------------------------------
 def _guard(facts: Facts) -> Check:
-    if facts.guardrails == 0:
-        return Check(Rule.GUARD, Verdict.PASSED, "No guardrail looks at such calls.")
-    rules = counted(facts.guardrails, "guardrail looks", "guardrails look") if facts.guardrails \
-        else "The guardrails that there are look"  # fmt: skip
-    says = f"{OF_ITS_WORDS} {rules} at each call and its answer."
-    return Check(Rule.GUARD, Verdict.UNKNOWN, says, depends=True)
+    url = reverse("gateway:guardrails")
+    rules = counted(facts.guardrails, "rule looks", "rules look")
+    says = f"{OF_ITS_WORDS} {rules} for what may not go to this model, or may not come from it."
+    return Check(Rule.GUARD, Verdict.UNKNOWN, says, "", url, "Open the guard rules", depends=True)
 
 
 def _replica(facts: Facts) -> Check:

@@ -44,12 +44,12 @@ def parse_time(value: object) -> datetime | None:
 def conditions(obj: Manifest) -> dict[str, Condition]:
     """Return status.conditions by type."""
     return {
-        found.type: found
-        for found in map(_condition, obj.get("status", {}).get("conditions") or [])
+        found.type: found for found in map(condition, obj.get("status", {}).get("conditions") or [])
     }
 
 
-def _condition(raw: Manifest) -> Condition:
+def condition(raw: Manifest) -> Condition:
+    """Read one entry of a list of conditions."""
     return Condition(
         type=raw.get("type", ""),
         status=raw.get("status", "Unknown"),
@@ -73,7 +73,7 @@ def application(obj: Manifest) -> ApplicationStatus:
     }
     errors = [
         found
-        for found in map(_condition, status.get("conditions") or [])
+        for found in map(condition, status.get("conditions") or [])
         if found.type.endswith("Error")
     ]
     refused = _refused_on_trial(errors)
@@ -291,7 +291,7 @@ def route(obj: Manifest) -> RouteStatus:
     known = {
         found.type: found
         for found in (
-            _condition(item)
+            condition(item)
             for item in raw
             if item.get("observedGeneration", generation) >= generation
         )

@@ -34,6 +34,8 @@ class Kind(Enum):
     NODE_POOL = Coordinates("karpenter.sh", "v1", "nodepools", namespaced=False)
     AI_GATEWAY_ROUTE = Coordinates("aigateway.envoyproxy.io", "v1beta1", "aigatewayroutes")
     SECURITY_POLICY = Coordinates("gateway.envoyproxy.io", "v1alpha1", "securitypolicies")
+    TRAFFIC_POLICY = Coordinates("gateway.envoyproxy.io", "v1alpha1", "backendtrafficpolicies")
+    EXTENSION_POLICY = Coordinates("gateway.envoyproxy.io", "v1alpha1", "envoyextensionpolicies")
     APPLICATION = Coordinates("argoproj.io", "v1alpha1", "applications")
 
     def path(self, namespace: str | None = None, name: str | None = None) -> str:

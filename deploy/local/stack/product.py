@@ -26,7 +26,7 @@ PASSED = (
     "OIDC_API_AUDIENCE", "OIDC_GATEWAY_AUDIENCE", "GITOPS_REMOTE", "GITOPS_BRANCH", "KUBECONFIG",
     "CLUSTER_HTTP_PROXY",
     "ARGOCD_NAMESPACE", "ARGOCD_APPLICATION", "ARGOCD_CAPACITY_APPLICATION", "GATEWAY_URL",
-    "GATEWAY_NAME",
+    "GATEWAY_NAME", "ENVOY_ADMIN_URL",
     "GATEWAY_NAMESPACE", "GATEWAY_JWKS_URI", "LIMIT_COST", "REGISTRY_BUCKET",
     "GATE_PROCESSES", "GATE_JUDGMENT_SECONDS", "GATE_CALL_SECONDS",
     "USAGE_ARCHIVE_BUCKET", "USAGE_RAW_DAYS", "USAGE_GRACE_HOURS", "STATEMENTS_KEPT_YEARS",
@@ -103,6 +103,7 @@ def environment(context: Context) -> dict[str, str]:
         "KUBECONFIG": str(context.folder("cluster") / "kubeconfigs" / "portal"),
         "CLUSTER_HTTP_PROXY": f"http://127.0.0.1:{context.ports('cluster-proxy', 18888)}",
         "GATEWAY_URL": f"http://127.0.0.1:{context.ports('envoy', 8080)}",
+        "ENVOY_ADMIN_URL": f"http://127.0.0.1:{context.ports('envoy-admin', 19901)}",
         "ROLLOUT_HOLD_SECONDS": "10",  # nobody waits five minutes to see a rollout here
         "ROLLOUT_MINIMUM_CALLS": "20",
         # a real engine has a CPU here; the stand-in answers a whole suite in time

@@ -1,4 +1,6 @@
-"""The API of what the gateway does with calls: why one goes on or not, and which got no answer."""
+"""The API of what the gateway does: why a call goes on or not, which calls got no answer, and whom
+each model's callers are sent to.
+"""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,10 +18,12 @@ from rest_framework.response import Response
 from apps.accounts.requests import caller
 from apps.common.openapi import operation
 from apps.common.periods import DAY, HOUR, hour_of
+from apps.gateway.effective.models import GatewayDrift
 from apps.gateway.why.checks import Check
 from apps.metering.unanswered import Asked, Line, lines
 from portal.pages.gateway.asking import KINDS, NotThere, bound
-from portal.pages.gateway.whose import team_asked_for
+from portal.pages.gateway.overview import route_lines, routed
+from portal.pages.gateway.whose import sees_all, team_asked_for
 from portal.pages.gateway.why import headline
 
 TAG = "Gateway"
@@ -172,3 +176,53 @@ def unanswered(request: Request) -> Response:
     asked = Asked(values["since"], values["until"], team, values["model"] or None)
     found: Any = lines(asked)
     return Response(UnansweredOutput(found, many=True).data)
+
+
+# -- Routes ----------------------------------------------------------------------------------------
+class DriftOutput(serializers.ModelSerializer[GatewayDrift]):
+    """Something that the gateway does otherwise than the portal says. subject: the team or version
+    that it is about, "" for the whole object.
+    """
+
+    class Meta:
+        model = GatewayDrift
+        fields = ("place", "what", "subject", "declared", "found", "since", "seen_at")
+
+
+class RouteOutput(serializers.Serializer[Any]):
+    """A model's route: version → share of its callers, as the portal declares it, as the cluster
+    has it and as Envoy does it; null where that was not read. teams: how many may call it.
+    """
+
+    model = serializers.CharField()
+    declared = serializers.DictField(child=serializers.IntegerField())
+    cluster = serializers.DictField(child=serializers.IntegerField(), allow_null=True)
+    envoy = serializers.DictField(child=serializers.IntegerField(), allow_null=True)
+    teams = serializers.IntegerField()
+    differences = DriftOutput(many=True)
+
+
+@operation("gateway_routes", TAG, "List the routes of all models", answers=RouteOutput(many=True))
+@api_view(["GET"])
+def routes(request: Request) -> Response:
+    """Answer the route of each model that is routed or may be called, by name. Differences, which
+    name teams, are told to those who oversee.
+    """
+    moment, sees = now(), sees_all(caller(request))
+    models = list(routed(moment).order_by("name"))
+    found: Any = [
+        {
+            "model": line.model.name,
+            "declared": line.says.weights,
+            "cluster": _weights(line.reading.cluster if line.reading else None),
+            "envoy": _weights(line.reading.envoy if line.reading else None),
+            "teams": line.teams,
+            "differences": line.differences if sees else [],
+        }
+        for line in route_lines(models, "", moment)
+    ]
+    return Response(RouteOutput(found, many=True).data)
+
+
+def _weights(found: dict[str, Any] | None) -> dict[str, int] | None:
+    return None if found is None else found.get("weights", {})

@@ -3,14 +3,19 @@
 from django.urls import path
 
 from portal.pages.gateway import api as doors
+from portal.pages.gateway import overview
 from portal.pages.gateway.unanswered import unanswered
 from portal.pages.gateway.why import why
 
 pages = [
+    path("gateway/", overview.routes, name="routes"),
+    path("gateway/limits/", overview.limits, name="limits"),
+    path("gateway/drift/", overview.drift, name="drift"),
     path("gateway/unanswered/", unanswered, name="unanswered"),
     path("gateway/why/", why, name="why"),
 ]
 api = [
+    path("gateway/routes", doors.routes, name="gateway_routes"),
     path("gateway/unanswered", doors.unanswered, name="gateway_unanswered"),
     path("gateway/why", doors.why, name="gateway_why"),
 ]

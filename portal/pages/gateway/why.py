@@ -25,6 +25,7 @@ BADGES = {
     Verdict.UNKNOWN: Badge("draft", "circle-help", "Not known"),
     Verdict.NOT_REACHED: Badge("idle", "", "Not asked"),
 }
+DEPENDS = Badge("neutral", "circle-help", "Depends")
 AROUND = timedelta(minutes=1)
 MOST_AROUND = 20
 
@@ -73,7 +74,7 @@ def _shown(found: Asked, user: User) -> dict[str, Any]:
         "asked": found,
         "headline": headline(found),
         "refused": found.answer.refused,
-        "lines": [(check, BADGES[check.verdict], _meter(check)) for check in found.answer.checks],
+        "lines": [(check, _badge(check), _meter(check)) for check in found.answer.checks],
         "facts": _facts(found) if found.call else [],
         "kept_apart": found.call.record if found.call else None,
         "around": [] if found.call else _around(found, user),
@@ -101,6 +102,12 @@ def _became(found: Asked, refused: Check | None) -> str:
     has_failed = call.event is not None and call.event.outcome == Outcome.FAILED
     what = "failed" if has_failed else "was refused"
     return f"This call {what} with {call.code}: {refused.title.lower()}."
+
+
+def _badge(check: Check) -> Badge:
+    if check.depends and check.verdict == Verdict.UNKNOWN:
+        return DEPENDS
+    return BADGES[check.verdict]
 
 
 def _meter(check: Check) -> dict[str, Any] | None:

@@ -9,8 +9,11 @@ import pytest
 from apps.access import actions as access
 from apps.access.budgets import actions as budgets
 from apps.access.budgets.terms import Terms
+from apps.access.holds.models import ALWAYS_FROM, ALWAYS_TO, Counter, Kind
 from apps.accounts.models import Role
 from apps.catalog.retirement.models import Retirement
+from apps.gateway.effective.models import GatewayDrift
+from apps.gateway.guard.models import GuardHit
 from apps.gateway.models import PolicyRevision
 from apps.gateway.why import gather
 from apps.gateway.why.checks import Rule, Verdict
@@ -21,7 +24,7 @@ from tests.access.budgets.test_actions import WHY
 from tests.access.test_actions import WISH
 from tests.chargeback.pricing import CHEAP, price
 from tests.chargeback.test_queries import use
-from tests.database import owner_runs
+from tests.database import as_owner, owner_runs
 from tests.factories import NOW, RegisteredModelFactory, TeamFactory, UserFactory, create_event
 from tests.promotions import factories
 
@@ -148,6 +151,21 @@ class TestWhy:
         assert "Git is away." in found.says
         assert asked(grant.team, registered_model).is_allowed is None
 
+    def test_does_not_believe_a_grant_that_the_gateway_does_not_carry(
+        self, grant, served, registered_model
+    ):
+        carried(registered_model)
+        seen = {"registered_model": registered_model, "place": "ENVOY", "what": "ACCESS",
+                "declared": "may call", "found": "may not call", "seen_at": LATER}  # fmt: skip
+        GatewayDrift.objects.create(subject="prior-auth", since=NOW, **seen)
+        young = GatewayDrift.objects.create(subject="claims-review", since=LATER, **seen)
+        assert check(asked(grant.team, registered_model, LATER), Rule.GRANT).verdict == PASSED
+        at = LATER + HOUR
+        found = check(asked(grant.team, registered_model, at), Rule.GRANT)
+        assert (young.since, found.verdict) == (LATER, UNKNOWN)
+        assert "seen to do otherwise: may not call (Envoy)." in found.says
+        assert asked(grant.team, registered_model, at).is_allowed is None
+
     def test_refuses_by_the_budget_that_is_spent_and_by_no_other(
         self, grant, served, registered_model, charlie, finance
     ):
@@ -206,11 +224,56 @@ class TestWhy:
     ):
         for number in range(3):
             factories.live(RegisteredModelFactory(name=f"m-{number}"), 1)
-        with django_assert_max_num_queries(16):
+        with django_assert_max_num_queries(19):
             asked(grant.team, registered_model)
+
+    def test_counts_by_the_gates_own_counters_where_it_has_them(
+        self, grant, served, registered_model
+    ):
+        carried(registered_model)
+        owner_runs(f"UPDATE access_grant SET calls_at_once = 2 WHERE id = '{grant.pk}'")  # noqa: S608
+        minute = LATER.replace(second=0, microsecond=0)
+        scope = {"team": "claims-review", "model": registered_model.name, "is_ready": True}
+        windows = {
+            Kind.MINUTE: (minute, minute + timedelta(minutes=1)),
+            Kind.CALLS: (ALWAYS_FROM, ALWAYS_TO),
+        }
+        for kind, used, reserved in ((Kind.MINUTE, 10, WISH.tokens_per_minute), (Kind.CALLS, 0, 1)):
+            start, end = windows[kind]
+            make = {"kind": kind, "starts_at": start, "ends_at": end}
+            with as_owner():
+                Counter.objects.create(used=used, reserved=reserved, **make, **scope)
+                Counter.objects.create(used=0, reserved=0, **make, **scope | {"team": "prior-auth"})
+        answer = asked(grant.team, registered_model, LATER)
+        full, calls = check(answer, Rule.MINUTE), check(answer, Rule.AT_ONCE)
+        assert (full.verdict, full.counter.used) == (REFUSED, WISH.tokens_per_minute + 10)
+        assert full.counter.note == ""
+        assert (calls.verdict, calls.counter.text) == (PASSED, "1 of 2 under way")
+        with as_owner():
+            Counter.objects.filter(kind=Kind.CALLS).update(reserved=2)
+        assert check(asked(grant.team, registered_model, LATER), Rule.AT_ONCE).verdict == REFUSED
 
 
 class TestWhyItWas:
+    def test_names_the_guard_rule_that_refused_or_cut_a_call(self, grant):
+        refused, other = call(400), call(400)
+        cut = call(outcome="METERED", input_tokens=1, output_tokens=1, cached_input_tokens=0)
+        for event, does in ((refused, "block"), (cut, "block"), (other, "monitor")):
+            with as_owner():
+                GuardHit.objects.create(
+                    call=event.event_id, at=LATER, phase="request", rule="no-secrets",
+                    provider="Patterns", detector="AWS_KEY", does=does, where="messages[0]",
+                    team="claims-review", model="m", rules="sha256:0",
+                )  # fmt: skip
+        found = became(refused).refused
+        assert (found.rule, found.says) == (Rule.GUARD, "Refused by the rule no-secrets.")
+        assert found.url == f"/gateway/guardrails/hits/?q={refused.event_id}"
+        assert "the error names the rule" in found.todo
+        assert became(other).refused.rule == Rule.REQUEST
+        answer = became(cut)
+        assert answer.refused is None
+        assert "held back by no-secrets" in answer.checks[-1].says
+
     def test_follows_an_answered_call_to_its_end(self, grant, registered_model):
         event = call(outcome="METERED", input_tokens=12, output_tokens=3, cached_input_tokens=0,
                      version="prior-auth-extract-v1", duration_ms=1200)  # fmt: skip
