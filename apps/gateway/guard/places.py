@@ -24,7 +24,6 @@ _ENDINGS = frozenset({
 })  # fmt: skip
 _ROLES = frozenset({None, "", "assistant", "tool", "user", "system", "developer", "function"})
 _TYPES = frozenset({None, "function"})
-_JOINED = frozenset({"content", "reasoning", "reasoning_content", "refusal"})
 _TOKENS = frozenset({"token_ids", "prompt_token_ids", "output_token_ids"})
 # Names of fields: any other key is somebody's words, as the tokens of `top_logprobs` are.
 _FIELDS = frozenset({
@@ -113,7 +112,9 @@ def _message(message: dict[str, Any], where: str, index: int) -> Iterator[Part]:
         place = f"{where}.{_named(key)}"
         if key == "role" and _is_in(_ROLES, value):
             continue
-        if key in _JOINED and isinstance(value, str):
+        if isinstance(value, str):  # whatever it is called, a stream may bring it in pieces
+            if key not in _FIELDS:
+                yield Part(place, str(key), _remover(message, key), None, index)
             yield _joined(message, key, value, place, (index, key))
         elif key == "tool_calls" and isinstance(value, list):
             for position, call in enumerate(value):

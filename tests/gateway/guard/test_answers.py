@@ -276,7 +276,7 @@ class TestStream:
         events = [chunk("It is 4"), chunk("so", index=1), usage(), end()]
         assert run(passed(guard(rule()), events)) == events
 
-    @pytest.mark.parametrize("channel", ["reasoning", "reasoning_content", "refusal"])
+    @pytest.mark.parametrize("channel", ["reasoning", "reasoning_content", "refusal", "new"])
     def test_other_texts_of_a_choice_are_looked_at_alike(self, channel):
         text = f"The SSN is {SSN}. " + PROSE * 3
         found = run(passed(guard(rule(Does.MASK)), [chunk(**{channel: one}) for one in text]))
