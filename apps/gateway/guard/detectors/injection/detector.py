@@ -19,7 +19,9 @@ from apps.gateway.guard.detectors.hits import (
     without_overlaps,
 )
 from apps.gateway.guard.detectors.injection.encodings import decoded
-from apps.gateway.guard.detectors.injection.rules import HIDDEN, MARKS, RULES, VOCABULARY, Rule
+from apps.gateway.guard.detectors.injection.marks import MARKS
+from apps.gateway.guard.detectors.injection.rule import Rule
+from apps.gateway.guard.detectors.injection.rules import HIDDEN, RULES, VOCABULARY
 from apps.gateway.guard.detectors.views import LEET, PLAIN, SENTENCE_END, SQUEEZED, WORDS, View
 
 THRESHOLD = 0.5

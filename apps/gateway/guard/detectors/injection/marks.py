@@ -1,0 +1,74 @@
+"""Rules for signs that no words have: those by which models tell who speaks, addresses that carry
+data away. They are looked for in the text as it is. Pure.
+"""
+
+from apps.gateway.guard.detectors.injection.rule import Rule
+
+MARKS = (
+    Rule(
+        "INJECTION_TEMPLATE",
+        "holds the marks by which a model tells who speaks",
+        r"<\|(?:im_start|im_end|im_sep|system|user|assistant|endoftext|end|start_header_id|"
+        r"end_header_id|eot_id|begin_of_text|channel|message|tool_call)\|>|\[/?(?:inst|sys)\]|"
+        r"<</?sys>>|<(?:start|end)_of_turn>|<\|?(?:tool_call|function_call)s?\|?>",
+        0.85,
+        0.95,
+    ),
+    Rule(
+        "INJECTION_TEMPLATE",
+        "poses as another speaker of the conversation",
+        r"</?(?:system|system_prompt|system-prompt|developer|admin|override|ai|assistant)"
+        r"(?:\s[^<>]{0,80})?>",
+        0.65,
+        0.85,
+    ),
+    Rule(
+        "INJECTION_TEMPLATE",
+        "poses as another speaker of the conversation",
+        r"</?(?:instructions|prompt|user_query|human)(?:\s[^<>]{0,80})?>",
+        0.4,
+        0.75,
+    ),
+    Rule(
+        "INJECTION_NEW_TASK",
+        "poses as an instruction to the model",
+        r"\b(?:ai|assistant|model|llm|system|agent|bot|gpt|chatbot)[ _-]"
+        r"(?:instructions?|directives?|notes?|commands?|prompts?|override|messages?|tasks?|only)"
+        r"\s{0,3}[\])*_]{0,3}[:=]",
+        0.7,
+        0.9,
+    ),
+    Rule(
+        "INJECTION_NEW_TASK",
+        "brings instructions that are said to replace the model's own",
+        r"\b(?:new|real|actual|revised|hidden|secret|override|overriding|final)"
+        r"(?: [a-z]{2,12})? (?:instructions?|directives?|commands?|task|prompt|objective)"
+        r"\s{0,3}[\])*_]{0,3}:",
+        0.6,
+        0.8,
+    ),
+    Rule(
+        "INJECTION_TEMPLATE",
+        "poses as another speaker of the conversation",
+        r"(?:^|[\n>*#_\[\]-])[ \t*#_\[>-]{0,8}(?:system|developer|assistant|sysadmin)"
+        r"[ _](?:message|prompt|instructions?|override|note|command|notice|directive|update)"
+        r"[ \t*_\]]{0,4}[:=]",
+        0.7,
+        0.85,
+    ),
+    Rule(
+        "INJECTION_TEMPLATE",
+        "poses as another speaker of the conversation",
+        r"[\"']role[\"']\s{0,4}[:=]\s{0,4}[\"'](?:system|developer|assistant|tool)[\"']",
+        0.6,
+        0.75,
+    ),
+    Rule(
+        "INJECTION_SEND_OUT",
+        "holds a picture whose address would carry data away",
+        r"!\[[^\]\n]{0,200}\]\(\s{0,3}(?:https?:)?//[^)\s]{0,400}[?&/=](?:[^)\s]{0,200}=)?"
+        r"[\[{<$%][^)\n]{0,400}\)?",
+        0.7,
+        0.85,
+    ),
+)
