@@ -1,5 +1,6 @@
 """A gate for tests of the gateway that reads and counts calls as the product's does, knows no limit
-and no rule, and notes what it settled: a JSON line a call.
+and no rule, and notes what it settled: a JSON line a call. Calls of the team `night-shift` are of
+the class batch, all others interactive.
 `python -m tests.local.counting_gate HOST:PORT FILE`.
 """
 
@@ -43,11 +44,14 @@ async def main(listen: str, file: Path) -> None:
     from apps.integrations.envoy.server import Patience, Processor, start
 
     steps = Steps(purse=Ledger(file), guard=OpenGuard(), record=OpenRecord())
-    bounds = Bounds(context=8192, choices=4)
+
+    def bounds_of(team: str, model: str) -> Bounds:
+        is_batch = team == "night-shift"
+        service_class = "batch" if is_batch else "interactive"
+        return Bounds(context=8192, choices=4, service_class=service_class)
+
     patience = Patience(judgment=5.0, call=60.0)
-    running = await start(
-        Processor(lambda: Passage(steps, lambda team, model: bounds, now), patience), listen
-    )
+    running = await start(Processor(lambda: Passage(steps, bounds_of, now), patience), listen)
     await running.wait_for_termination()
 
 
