@@ -105,6 +105,13 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 300.0,
         "options": {"expires": 300},
     },
+    # Lets in the calls of which no line of the access log came, an hour before their hour is
+    # sealed. If it stops, they are let in when it runs again, and are noted as late.
+    "let-in-missing": {
+        "task": "metering.let_in_missing",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
     # Tells of grants that end in 30, 7 and 1 days, once each: by day, when people read it. If it
     # stops, teams learn of an end from refused calls.
     "tell-ends": {

@@ -129,6 +129,17 @@ def counts_of(records: Iterable[UsageRecord]) -> dict[UUID, Counts]:
     return found
 
 
+def stored_ids(ids: Collection[UUID], among: Collection[date]) -> set[UUID]:
+    """Return which of these ids calls of some days have, as far as they are stored; one query a
+    day, and one more.
+    """
+    found: set[UUID] = set()
+    for day in set(among) & set(days.stored_days()):
+        rows = days.calls_of(day).filter(event_id__in=list(ids))
+        found |= set(rows.values_list("event_id", flat=True))
+    return found
+
+
 def counted_by_gate(records: Iterable[UsageRecord]) -> dict[UUID, Tokens]:
     """Return event id → the figures that count, of those calls of the records' days that the gate
     told of and no line of the access log had when they were stored. One query a day.

@@ -6,12 +6,14 @@ from datetime import date, timedelta
 from decimal import Decimal
 from uuid import uuid4
 
+from apps.access.holds.models import SettledCall
 from apps.chargeback import actions as days
 from apps.chargeback.closing import actions, checklist
 from apps.chargeback.inputs import due_days
 from apps.chargeback.rating import Prices
 from apps.common.periods import month_bounds
 from apps.metering import actions as metering
+from apps.metering.gate.reconcile import let_in_missing
 from tests.chargeback.pricing import finance, price
 from tests.chargeback.test_queries import use
 from tests.factories import RegisteredModelFactory, create_event
@@ -79,8 +81,38 @@ def untold_call(model, hour, team, cost_center):
     )  # fmt: skip
 
 
+def cut_call(model, hour, team, cost_center, **counts):
+    """Store a call that its client left, and that the gate counted up to there."""
+    return really_call(
+        model, hour, team, cost_center, basis="COUNTED", unmetered_because="CLIENT_LEFT", **counts
+    )
+
+
+def guessed_call(model, hour, team, cost_center, *, input_tokens, output_tokens, **_):
+    """Store a call whose usage nobody told, with what the gate made of what passed."""
+    metering.mark_hours({hour}, hour)
+    at = hour + timedelta(minutes=11)
+    return create_event(
+        event_id=uuid4(), occurred_at=at, received_at=at, received_via="OTLP", outcome="UNMETERED",
+        unmetered_because="CLIENT_LEFT", response_code=200, model=model, version=f"{model}-v1",
+        team=team, cost_center=cost_center, basis="ESTIMATED",
+        estimated_input_tokens=input_tokens, estimated_output_tokens=output_tokens,
+    )  # fmt: skip
+
+
+def settled_call(model, hour, team, cost_center, **counts):
+    """Let a gate settle a call of which no line of the access log comes."""
+    at = hour + timedelta(minutes=13)
+    return SettledCall.objects.create(
+        call_id=uuid4(), occurred_at=at, settled_at=at, team=team, model=model,
+        cost_center=cost_center, tokens=counts["input_tokens"] + counts["output_tokens"],
+        basis="USAGE", completeness="COMPLETE", operation="CHAT", **counts,
+    )  # fmt: skip
+
+
 def settled(now=AFTER):
-    """Let the workers add up, price and share out what is due."""
+    """Let the workers let in, add up, price and share out what is due."""
+    let_in_missing(now=now)
     metering.roll_up_dirty_hours(now=now)
     days.price_due_days()
     for day in due_days(now):

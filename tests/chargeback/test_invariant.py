@@ -18,6 +18,7 @@ from apps.chargeback.closing import queries as closes
 from apps.chargeback.closing.models import Statement, StatementLine
 from apps.chargeback.closing.statements import COST, LIST
 from apps.chargeback.focus import export
+from apps.chargeback.models import EstimateRule
 from apps.chargeback.rating import Prices
 from apps.common.periods import DAY, HOUR, month_bounds
 from tests.chargeback import months
@@ -40,6 +41,9 @@ def uses(draw):
     tokens = draw(st.integers(1, 10**9))
     return {
         "at": draw(st.integers(0, 4 * 24 - 1)),
+        # how the ledger learns of it: by its answer, by the gate up to where it was cut, as the
+        # gate's estimate, or by the gate alone, for no line of the access log came
+        "how": draw(st.sampled_from(("told", "cut", "guessed", "settled"))),
         "model": draw(st.sampled_from(("chat", "embed"))),
         "team": draw(st.sampled_from(TEAMS)),
         "counts": {
@@ -58,6 +62,7 @@ def used_once(found):
 worlds = st.fixed_dictionaries(
     {
         "first": price_lists,
+        "prices_estimates": st.booleans(),
         "second": price_lists,
         "changes_at": st.integers(1, 4 * 24),
         "machine": st.decimals("0.01", "99", places=4).map(Decimal),
@@ -70,11 +75,13 @@ worlds = st.fixed_dictionaries(
 
 
 def use(month, one, *, late=False):
-    """Count a use. late: by a team of its own, for the hour's other sums are there already."""
+    """Let a call be made. late: by a team of its own."""
     team, cost_center = one["team"]
     hour = month_bounds(month)[0] + one["at"] * HOUR
     name = f"{team}-late" if late else team
-    months.call(one["model"], hour, name, cost_center, **one["counts"])
+    call = {"told": months.really_call, "cut": months.cut_call, "guessed": months.guessed_call,
+            "settled": months.settled_call}[one["how"]]  # fmt: skip
+    call(one["model"], hour, name, cost_center, **one["counts"])
 
 
 def total(values):
@@ -183,6 +190,10 @@ def hold_closed(close):
 
 def tell(world):
     """Live two months: use, price, share out, close, hear of late use, close and correct again."""
+    EstimateRule.objects.create(
+        month=OCTOBER, prices_estimates=world["prices_estimates"], reason="As agreed.",
+        set_by=finance("rules"), set_at=months.START - DAY,
+    )  # fmt: skip
     for name, size in (("chat", 8_030_000_000), ("embed", 135_000_000)):
         model = RegisteredModelFactory(name=name, parameter_count=size)
         price(model, world["first"], months.START)

@@ -6,6 +6,7 @@ from apps.integrations.s3.client import archive_from_settings
 from apps.metering import actions, retirement, sealing
 from apps.metering.archive import doubles as archived
 from apps.metering.archive import reconcile
+from apps.metering.gate import reconcile as gate
 from apps.metering.performance import actions as performance
 from apps.metering.quarantine import doubles
 from apps.metering.quarantine.actions import replay_waiting as replay
@@ -28,6 +29,12 @@ def record_engine_hours(**_: object) -> None:
 def replay_waiting(**_: object) -> None:
     """Count what waited for a team, a model or a version that is known by now."""
     replay(now=now())
+
+
+@app.task(name="metering.let_in_missing", acks_late=True, time_limit=240)
+def let_in_missing(**_: object) -> None:
+    """Count the calls that their gate settled, or died with, and no line of the log told of."""
+    gate.let_in_missing(now=now())
 
 
 @app.task(name="metering.make_days", acks_late=True, time_limit=60)

@@ -115,7 +115,9 @@ class BudgetReservation(Held):
 
 
 class SettledCall(Held):
-    """What a call used, as the gate that let it through counted it.
+    """What a call used, as the gate that let it through counted it. operation, basis, completeness:
+    words of the ledger's (apps/metering), which takes a call in from here where no line of the
+    access log tells of it.
 
     summed_at: when the ledger's sum of its hour took it in, set in the transaction that made that
     sum. Until then it is counted beside the sum, afterwards in it, and never twice.
@@ -125,6 +127,12 @@ class SettledCall(Held):
     occurred_at = models.DateTimeField()
     settled_at = models.DateTimeField()
     summed_at = models.DateTimeField(null=True, blank=True)
+    operation = models.CharField(max_length=10, blank=True, default="")
+    basis = models.CharField(max_length=10, blank=True, default="")
+    completeness = models.CharField(max_length=12, blank=True, default="")
+    input_tokens = models.BigIntegerField(null=True, blank=True)
+    cached_input_tokens = models.BigIntegerField(null=True, blank=True)
+    output_tokens = models.BigIntegerField(null=True, blank=True)
 
     class Meta:
         indexes = (

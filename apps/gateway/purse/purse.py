@@ -159,11 +159,24 @@ class Budgets:
         prompt = self._prompts.pop(call.id, 0)
         found = cost(call, used, prices=self.terms.prices(call.model, call.at), prompt=prompt)
         counts = used.basis != Basis.NOTHING
-        self.writer.settle(Settled(call.id, whose(call), found.usd, found.tokens, counts))
+        settled = Settled(call.id, whose(call), found.usd, found.tokens, counts, _told(call, used))
+        self.writer.settle(settled)
 
     async def close(self) -> None:
         """Tell the database what is settled, and let it go: a gate does so before it ends."""
         await self.writer.close()
+
+
+def _told(call: Call, used: Used) -> dict[str, str | int | None]:
+    """Return what was counted of a call, as the ledger may have to take it in."""
+    return {
+        "operation": call.operation,
+        "basis": str(used.basis),
+        "completeness": str(used.completeness),
+        "input_tokens": used.input_tokens,
+        "cached_input_tokens": used.cached_input_tokens,
+        "output_tokens": used.output_tokens,
+    }
 
 
 def whose(call: Call) -> Whose:

@@ -2,7 +2,8 @@
 answers. Only SQL and its parameters stand here; no connection.
 """
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -56,7 +57,7 @@ class Wanted:
 @dataclass(frozen=True)
 class Settled:
     """What a call used. counts: False gives back alone what is reserved, as for a call that was
-    refused later.
+    refused later. told: what its gate counted, by the columns of a settled call.
     """
 
     id: UUID
@@ -64,6 +65,7 @@ class Settled:
     usd: Decimal | None
     tokens: int
     counts: bool = True
+    told: Mapping[str, str | int | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ _TYPES = {
     "l_most": "numeric[]",
     "s_id": "uuid[]", "s_at": "timestamptz[]", "s_cost_center": "text[]", "s_team": "text[]",
     "s_model": "text[]", "s_usd": "numeric[]", "s_tokens": "bigint[]", "s_counts": "boolean[]",
+    "s_told": "jsonb[]",
     "x_id": "uuid[]", "e_id": "uuid[]",
 }  # fmt: skip
 SQL = (
@@ -137,6 +140,7 @@ def parameters(turn: Turn, *, now: datetime, lease: timedelta = LEASE) -> list[A
         [Decimal(limit.most) for _, limit in limits],
         *_columns(turn.settled),
         [one.counts for one in turn.settled],
+        [json.dumps(dict(one.told)) for one in turn.settled],
         list(turn.given_back),
         list(turn.extended),
     ]

@@ -13,6 +13,8 @@ from apps.chargeback.budgets import counters
 from apps.chargeback.budgets.queries import Drift
 from apps.gateway.purse.turns import SQL, Turn, answers, parameters
 from apps.metering import settled
+from apps.metering.gate.actions import note_lost
+from apps.metering.gate.models import LostCall
 
 AT_ONCE = 1000
 # Once the ledger's sum has a call, its row says nothing more; a day is for whoever looks into one.
@@ -24,7 +26,8 @@ log = logging.getLogger(__name__)
 
 def give_back_expired(*, now: datetime) -> list[UUID]:
     """Give back what calls hold whose lease has ended, because their gate died; return their ids,
-    and name each in the log. What they used is known once the ledger hears of them.
+    and name each in the log. What they used is known once the ledger hears of them; each is noted
+    as lost, for where it never does.
     """
     found: list[UUID] = []
     while expired := _expired(now):
@@ -32,22 +35,35 @@ def give_back_expired(*, now: datetime) -> list[UUID]:
             turn = Turn(given_back=list(expired))
             cursor.execute(SQL, parameters(turn, now=now))
             _, released = answers(turn, cursor.fetchall())
+            note_lost(_lost(expired[call_id], now) for call_id in released)
         for call_id in released:
-            log.warning("the gate of the call %s died: %s", call_id, expired[call_id])
+            log.warning("the gate of the call %s died: %s", call_id, _words(expired[call_id]))
         found += released
         if not released:  # somebody else was faster, or a gate came back
             break
     return found
 
 
-def _expired(now: datetime) -> dict[UUID, str]:
-    """Return the calls whose lease has ended → whose they are, in words; one query."""
+def _expired(now: datetime) -> dict[UUID, BudgetReservation]:
+    """Return the calls whose lease has ended → what they hold; one query."""
     rows = BudgetReservation.objects.filter(expires_at__lte=now).order_by("expires_at")
-    return {
-        row.call_id: f"{row.tokens:,} tokens of {row.team} for {row.model}, "
-        f"since {row.reserved_at:%Y-%m-%d %H:%M:%S} UTC, given back"
-        for row in rows[:AT_ONCE]
-    }
+    return {row.call_id: row for row in rows[:AT_ONCE]}
+
+
+def _words(row: BudgetReservation) -> str:
+    since = f"{row.reserved_at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{row.tokens:,} tokens of {row.team} for {row.model}, since {since}, given back"
+
+
+def _lost(row: BudgetReservation, now: datetime) -> LostCall:
+    return LostCall(
+        call_id=row.call_id,
+        occurred_at=row.reserved_at,
+        cost_center=row.cost_center,
+        team=row.team,
+        model=row.model,
+        noted_at=now,
+    )
 
 
 def keep_counters(*, now: datetime) -> list[Drift]:

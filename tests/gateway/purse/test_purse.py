@@ -104,6 +104,9 @@ class TestReserve:
             (call.id, 60, 60)
         ]
         assert list(BudgetReservation.objects.values_list("call_id", flat=True)) == [other.id]
+        row = SettledCall.objects.get()
+        assert (row.operation, row.basis, row.completeness) == ("CHAT", "USAGE", "COMPLETE")
+        assert (row.input_tokens, row.cached_input_tokens, row.output_tokens) == (50, None, 10)
 
     def test_says_402_with_the_budget_its_limit_its_reset_and_whom_to_ask(self, world):
         zone = "America/New_York"

@@ -14,6 +14,7 @@ from apps.common import zones
 from apps.gateway.purse import upkeep
 from apps.gateway.purse.turns import LEASE, Limit, Settled, Turn, Wanted, Whose
 from apps.metering import actions as metering
+from apps.metering.gate.models import LostCall
 from apps.metering.models import HourlyUsage
 from tests.chargeback.pricing import CHEAP, DEAR, price
 from tests.chargeback.test_queries import use
@@ -74,6 +75,10 @@ class TestGiveBackExpired:
         assert str(other.id) not in caplog.text
         assert Counter.objects.get(kind="USD").reserved == 1
         assert Counter.objects.get(kind="CALLS").reserved == 1
+        noted = LostCall.objects.get()
+        assert (noted.call_id, noted.occurred_at, noted.noted_at) == (lost.id, AT, AT + LEASE)
+        assert (noted.team, noted.model) == ("claims-review", "prior-auth-extract")
+        assert noted.cost_center == lost.whose.cost_center
         assert upkeep.give_back_expired(now=AT + LEASE) == []
 
 
