@@ -58,7 +58,7 @@ class AccessRequestForm(forms.Form):
     service_class = forms.ChoiceField(
         label="Class of the calls",
         choices=(
-            (ServiceClass.INTERACTIVE, "Interactive: somebody waits for each answer"),
+            (ServiceClass.INTERACTIVE, "Interactive: somebody waits"),
             (ServiceClass.BATCH, "Batch: answers may wait"),
         ),
         required=False,
