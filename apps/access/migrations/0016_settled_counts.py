@@ -31,7 +31,7 @@ CHANGES = (
 
 def _turn() -> str:
     """Return the function with the argument."""
-    text = before.TURN
+    text: str = before.TURN
     for old, new in CHANGES:
         if text.count(old) != 1:
             raise ValueError(f"the turn has {text.count(old)} of {old!r}")

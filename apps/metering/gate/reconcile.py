@@ -77,7 +77,8 @@ def _let_in(
     settled: list[SettledCall], lost: list[LostCall], *, now: datetime
 ) -> dict[str, set[UUID]]:
     """Let in what the ledger does not have; return the ids that are new, by kind."""
-    rows: dict[UUID, SettledCall | LostCall] = {row.call_id: row for row in (*settled, *lost)}
+    rows: dict[UUID, SettledCall | LostCall] = {row.call_id: row for row in settled}
+    rows |= {row.call_id: row for row in lost}
     stored = store.stored_ids(rows.keys(), _days_of(rows.values()))
     archived = days.make_days({day_of(row.occurred_at) for row in rows.values()})
     missing = {
@@ -126,6 +127,7 @@ def _record(row: SettledCall | LostCall, version: str) -> UsageRecord:
     """Return a call as the ledger keeps it. version: "" where nobody can tell."""
     is_settled = isinstance(row, SettledCall)
     judged, outcome, why = _told(row) if isinstance(row, SettledCall) else _UNTOLD
+    tokens = judged.columns
     return UsageRecord(
         event_id=row.call_id,
         occurred_at=row.occurred_at,
@@ -143,7 +145,11 @@ def _record(row: SettledCall | LostCall, version: str) -> UsageRecord:
         ttft_ms=None,
         unmetered_because=why,
         basis=judged.basis,
-        **judged.columns,
+        input_tokens=tokens["input_tokens"],
+        cached_input_tokens=tokens["cached_input_tokens"],
+        output_tokens=tokens["output_tokens"],
+        estimated_input_tokens=tokens["estimated_input_tokens"],
+        estimated_output_tokens=tokens["estimated_output_tokens"],
     )
 
 
