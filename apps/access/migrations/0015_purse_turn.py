@@ -50,13 +50,15 @@ DECLARE
     k_usd numeric[]; k_tokens bigint[]; k_minute bigint[];
     u_id uuid[];
     -- the counters that are touched, in the order of their ids
-    c_id bigint[]; c_kind text[]; c_cost_center text[]; c_team text[]; c_model text[];
-    c_starts_at timestamptz[]; c_ends_at timestamptz[]; c_ready boolean[];
-    c_taken numeric[]; c_reserved numeric[]; c_used numeric[];
-    -- one for each call to be reserved and counter that it counts in
-    p_call int[]; p_counter int[]; p_wanted numeric[]; p_most numeric[]; p_no int[];
-    unready int[]; double int[]; passed int[] := '{}';
-    p int := 1; first int; last int; n int; i int; is_short boolean; is_out boolean;
+    c_id bigint[]; c_ready boolean[]; c_taken numeric[]; c_reserved numeric[]; c_used numeric[];
+    -- one for each call and counter that it counts in: what is given back first, then what is settled, then what is
+    -- to be reserved; counter: its place among those
+    m_op int[]; m_id bigint[]; m_counter int[]; m_kind text[]; m_level int[]; m_starts_at timestamptz[];
+    double int[]; passed int[] := '{}';
+    given int := 0; settled int := COALESCE(cardinality(s_id), 0); last int; last_limit int;
+    p int := 1; first int; i int; j int; l int := 1; first_limit int; met int;
+    usd numeric; tokens numeric; minute_tokens numeric; calls numeric; amount numeric; most numeric;
+    is_short boolean; is_unready boolean; is_out boolean; limit_no int;
 BEGIN
     -- whoever makes counters ready waits until no turn is under way that does not see them
     PERFORM pg_advisory_xact_lock_shared(7113, 1);
@@ -99,126 +101,130 @@ BEGIN
     ORDER BY w.team, w.model, w.kind, w.starts_at
     ON CONFLICT DO NOTHING;
 
-    SELECT array_agg(DISTINCT c.id) INTO c_id
+    given := COALESCE(cardinality(k_id), 0);
+    SELECT array_agg(m.op), array_agg(m.id), array_agg(m.counter), array_agg(m.kind), array_agg(m.level),
+        array_agg(m.starts_at)
+    INTO m_op, m_id, m_counter, m_kind, m_level, m_starts_at
     FROM (
-        SELECT r.cost_center, r.team, r.model, r.at
-        FROM unnest(r_cost_center, r_team, r_model, r_at) r (cost_center, team, model, at)
-        UNION SELECT s.cost_center, s.team, s.model, s.at
-        FROM unnest(s_cost_center, s_team, s_model, s_at) s (cost_center, team, model, at)
-        UNION SELECT k.cost_center, k.team, k.model, k.at
-        FROM unnest(k_cost_center, k_team, k_model, k_at) k (cost_center, team, model, at)
-    ) o
-    CROSS JOIN LATERAL (VALUES (o.cost_center, '', ''), ('', o.team, ''), ('', o.team, o.model))
-        scope (cost_center, team, model)
-    JOIN access_counter c ON c.cost_center = scope.cost_center AND c.team = scope.team
-        AND c.model = scope.model AND c.starts_at <= o.at AND c.ends_at > o.at
-    WHERE scope.cost_center <> '' OR scope.team <> '';
+        SELECT o.op, c.id, dense_rank() OVER (ORDER BY c.id) AS counter, c.kind, scope.level, c.starts_at
+        FROM (
+            SELECT k.op, k.cost_center, k.team, k.model, k.at
+            FROM unnest(k_cost_center, k_team, k_model, k_at) WITH ORDINALITY k (cost_center, team, model, at, op)
+            UNION ALL SELECT given + s.op, s.cost_center, s.team, s.model, s.at
+            FROM unnest(s_cost_center, s_team, s_model, s_at) WITH ORDINALITY s (cost_center, team, model, at, op)
+            UNION ALL SELECT given + settled + r.op, r.cost_center, r.team, r.model, r.at
+            FROM unnest(r_cost_center, r_team, r_model, r_at) WITH ORDINALITY r (cost_center, team, model, at, op)
+        ) o
+        CROSS JOIN LATERAL (VALUES (1, o.cost_center, '', ''), (2, '', o.team, ''), (3, '', o.team, o.model))
+            scope (level, cost_center, team, model)
+        JOIN access_counter c ON c.cost_center = scope.cost_center AND c.team = scope.team
+            AND c.model = scope.model AND c.starts_at <= o.at AND c.ends_at > o.at
+        WHERE scope.cost_center <> '' OR scope.team <> ''
+        ORDER BY o.op, c.id
+    ) m;
+    SELECT array_agg(c.id), array_agg(c.is_ready), array_agg(c.reserved + c.used) INTO c_id, c_ready, c_taken
+    FROM (SELECT a.* FROM access_counter a WHERE a.id = ANY (m_id) ORDER BY a.id FOR UPDATE) c;
+    last := COALESCE(cardinality(m_op), 0);
+    IF (SELECT max(m.counter) FROM unnest(m_counter) m (counter)) <> cardinality(c_id) THEN
+        RAISE EXCEPTION 'a counter was forgotten meanwhile' USING ERRCODE = 'serialization_failure';
+    END IF;
+    c_reserved := array_fill(0::numeric, ARRAY[COALESCE(cardinality(c_id), 0)]);
+    c_used := c_reserved;
 
-    SELECT array_agg(c.id), array_agg(c.kind), array_agg(c.cost_center), array_agg(c.team), array_agg(c.model),
-        array_agg(c.starts_at), array_agg(c.ends_at), array_agg(c.is_ready), array_agg(c.reserved + c.used)
-    INTO c_id, c_kind, c_cost_center, c_team, c_model, c_starts_at, c_ends_at, c_ready, c_taken
-    FROM (SELECT a.* FROM access_counter a WHERE a.id = ANY (c_id) ORDER BY a.id FOR UPDATE) c;
-
-    -- what is given back and what was used, by counter
-    SELECT array_agg(COALESCE(d.reserved, 0) ORDER BY c.i), array_agg(COALESCE(d.used, 0) ORDER BY c.i),
-        array_agg(c.taken + COALESCE(d.reserved, 0) + COALESCE(d.used, 0) ORDER BY c.i)
-    INTO c_reserved, c_used, c_taken
-    FROM unnest(c_taken) WITH ORDINALITY c (taken, i)
-    LEFT JOIN (
-        SELECT c.i, SUM(o.reserved) AS reserved, SUM(o.used) AS used
-        FROM unnest(c_kind, c_cost_center, c_team, c_model, c_starts_at, c_ends_at) WITH ORDINALITY
-            c (kind, cost_center, team, model, starts_at, ends_at, i)
-        JOIN (
-            SELECT scope.*, a.at, a.kind, a.reserved, a.used
-            FROM (
-                SELECT k.cost_center, k.team, k.model, k.at, v.kind, v.reserved, 0 AS used
-                FROM unnest(k_cost_center, k_team, k_model, k_at, k_usd, k_tokens, k_minute)
-                    k (cost_center, team, model, at, usd, tokens, minute)
-                CROSS JOIN LATERAL (
-                    VALUES ('USD', -COALESCE(k.usd, 0)), ('TOKENS', -k.tokens), ('MINUTE', -k.minute), ('CALLS', -1)
-                ) v (kind, reserved)
-                UNION ALL
-                SELECT s.cost_center, s.team, s.model, s.at, v.kind, 0, v.used
-                FROM (
-                    SELECT DISTINCT ON (s.id) s.* FROM unnest(s_id, s_at, s_cost_center, s_team, s_model, s_usd, s_tokens)
-                        s (id, at, cost_center, team, model, usd, tokens)
-                    WHERE s.id = ANY (u_id) ORDER BY s.id
-                ) s
-                CROSS JOIN LATERAL (
-                    VALUES ('USD', COALESCE(s.usd, 0)), ('TOKENS', s.tokens), ('MINUTE', s.tokens)
-                ) v (kind, used)
-            ) a
-            CROSS JOIN LATERAL (VALUES (a.cost_center, '', ''), ('', a.team, ''), ('', a.team, a.model))
-                scope (cost_center, team, model)
-            WHERE scope.cost_center <> '' OR scope.team <> ''
-        ) o ON o.cost_center = c.cost_center AND o.team = c.team AND o.model = c.model AND o.kind = c.kind
-            AND c.starts_at <= o.at AND c.ends_at > o.at
-        GROUP BY c.i
-    ) d ON d.i = c.i;
+    FOR n IN 1 .. given + settled LOOP
+        IF n <= given THEN
+            usd := -COALESCE(k_usd[n], 0); tokens := -k_tokens[n]; minute_tokens := -k_minute[n]; calls := -1;
+            is_out := false;
+        ELSE
+            j := n - given;
+            usd := COALESCE(s_usd[j], 0); tokens := s_tokens[j]; minute_tokens := tokens; calls := 0;
+            is_out := NOT COALESCE(s_id[j] = ANY (u_id), false);  -- it was counted before
+            u_id := array_remove(u_id, s_id[j]);
+        END IF;
+        WHILE p <= last AND m_op[p] = n LOOP
+            amount := CASE m_kind[p] WHEN 'USD' THEN usd WHEN 'TOKENS' THEN tokens WHEN 'MINUTE' THEN minute_tokens
+                ELSE calls END;
+            IF amount <> 0 AND NOT is_out THEN
+                i := m_counter[p];
+                c_taken[i] := c_taken[i] + amount;
+                IF n <= given THEN
+                    c_reserved[i] := c_reserved[i] + amount;
+                ELSE
+                    c_used[i] := c_used[i] + amount;
+                END IF;
+            END IF;
+            p := p + 1;
+        END LOOP;
+    END LOOP;
 
     IF cardinality(r_id) > 0 THEN
-        SELECT array_agg(w.n), array_agg(w.i), array_agg(w.wanted), array_agg(w.most), array_agg(w.no)
-        INTO p_call, p_counter, p_wanted, p_most, p_no
-        FROM (
-            SELECT r.n, c.i, l.most, l.no,
-                CASE c.kind WHEN 'USD' THEN r.usd WHEN 'TOKENS' THEN r.tokens WHEN 'MINUTE' THEN r.minute
-                    ELSE 1 END AS wanted
-            FROM unnest(r_cost_center, r_team, r_model, r_at, r_usd, r_tokens, r_minute) WITH ORDINALITY
-                r (cost_center, team, model, at, usd, tokens, minute, n)
-            CROSS JOIN LATERAL (
-                VALUES (1, r.cost_center, '', ''), (2, '', r.team, ''), (3, '', r.team, r.model)
-            ) scope (level, cost_center, team, model)
-            JOIN unnest(c_kind, c_cost_center, c_team, c_model, c_starts_at, c_ends_at) WITH ORDINALITY
-                c (kind, cost_center, team, model, starts_at, ends_at, i)
-                ON c.cost_center = scope.cost_center AND c.team = scope.team AND c.model = scope.model
-                AND c.starts_at <= r.at AND c.ends_at > r.at
-            LEFT JOIN unnest(l_call, l_kind, l_level, l_starts_at, l_most) WITH ORDINALITY
-                l (call, kind, level, starts_at, most, no)
-                ON l.call = r.n AND l.kind = c.kind AND l.level = scope.level AND l.starts_at = c.starts_at
-            WHERE scope.cost_center <> '' OR scope.team <> ''
-            ORDER BY r.n, c.i
-        ) w;
-        SELECT array_agg(DISTINCT l.call) INTO unready
-        FROM unnest(l_call) WITH ORDINALITY l (call, no)
-        LEFT JOIN unnest(p_no, p_counter) w (no, i) ON w.no = l.no
-        WHERE w.i IS NULL OR NOT c_ready[w.i];
         SELECT array_agg(DISTINCT r.n) INTO double
         FROM unnest(r_id) WITH ORDINALITY r (id, n)
-        WHERE EXISTS (SELECT FROM access_budgetreservation b WHERE b.call_id = r.id AND NOT (b.call_id = ANY (COALESCE(k_id, '{}'))))
+        WHERE EXISTS (
+                SELECT FROM access_budgetreservation b
+                WHERE b.call_id = r.id AND NOT (b.call_id = ANY (COALESCE(k_id, '{}')))
+            )
             OR EXISTS (SELECT FROM access_settledcall s WHERE s.call_id = r.id)
             OR EXISTS (
                 SELECT FROM unnest(r_id) WITH ORDINALITY other (id, n) WHERE other.id = r.id AND other.n < r.n
             );
     END IF;
-
-    last := COALESCE(cardinality(p_call), 0);
-    FOR n IN 1 .. cardinality(r_id) LOOP
+    last_limit := COALESCE(cardinality(l_call), 0);
+    FOR n IN 1 .. COALESCE(cardinality(r_id), 0) LOOP
         first := p;
         is_short := false;
-        is_out := COALESCE(n = ANY (unready || double), false);
+        is_unready := false;
+        is_out := COALESCE(n = ANY (double), false);
         IF is_out THEN
-            said := CASE WHEN n = ANY (unready) THEN 'UNREADY' ELSE 'DOUBLE' END;
-            call := n; no := NULL; taken := NULL; id := NULL;
+            said := 'DOUBLE'; call := n; no := NULL; taken := NULL; id := NULL;
             RETURN NEXT;
         END IF;
-        WHILE p <= last AND p_call[p] = n LOOP
-            i := p_counter[p];
-            IF NOT is_out AND p_no[p] IS NOT NULL AND (
-                CASE WHEN p_wanted[p] IS NULL THEN c_taken[i] >= p_most[p] ELSE c_taken[i] + p_wanted[p] > p_most[p] END
-            ) THEN
-                said := 'SHORT'; call := n; no := p_no[p]; taken := c_taken[i]; id := NULL;
-                RETURN NEXT;
-                is_short := true;
+        first_limit := l;
+        met := 0;
+        WHILE p <= last AND m_op[p] = given + settled + n LOOP
+            i := m_counter[p];
+            limit_no := NULL;
+            l := first_limit;
+            WHILE l <= last_limit AND l_call[l] = n LOOP
+                IF l_kind[l] = m_kind[p] AND l_level[l] = m_level[p] AND l_starts_at[l] = m_starts_at[p] THEN
+                    limit_no := l;
+                    met := met + 1;
+                END IF;
+                l := l + 1;
+            END LOOP;
+            IF limit_no IS NOT NULL THEN
+                is_unready := is_unready OR NOT c_ready[i];
+                most := l_most[limit_no];
+                amount := CASE m_kind[p] WHEN 'USD' THEN r_usd[n] WHEN 'TOKENS' THEN r_tokens[n]
+                    WHEN 'MINUTE' THEN r_minute[n] ELSE 1 END;
+                IF NOT is_out AND c_ready[i] AND (
+                    CASE WHEN amount IS NULL THEN c_taken[i] >= most ELSE c_taken[i] + amount > most END
+                ) THEN
+                    said := 'SHORT'; call := n; no := limit_no; taken := c_taken[i]; id := NULL;
+                    RETURN NEXT;
+                    is_short := true;
+                END IF;
             END IF;
             p := p + 1;
         END LOOP;
+        -- past its limits also where it counts in no counter
+        WHILE l <= last_limit AND l_call[l] = n LOOP
+            l := l + 1;
+        END LOOP;
+        IF NOT is_out AND (is_unready OR met < l - first_limit) THEN
+            said := 'UNREADY'; call := n; no := NULL; taken := NULL; id := NULL;
+            RETURN NEXT;
+            is_out := true;
+        END IF;
         IF NOT is_short AND NOT is_out THEN
             passed := passed || n;
             FOR q IN first .. p - 1 LOOP
-                i := p_counter[q];
-                IF p_wanted[q] <> 0 THEN
-                    c_taken[i] := c_taken[i] + p_wanted[q];
-                    c_reserved[i] := c_reserved[i] + p_wanted[q];
+                i := m_counter[q];
+                amount := CASE m_kind[q] WHEN 'USD' THEN r_usd[n] WHEN 'TOKENS' THEN r_tokens[n]
+                    WHEN 'MINUTE' THEN r_minute[n] ELSE 1 END;
+                IF amount <> 0 THEN
+                    c_taken[i] := c_taken[i] + amount;
+                    c_reserved[i] := c_reserved[i] + amount;
                 END IF;
             END LOOP;
         END IF;

@@ -19,7 +19,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from psycopg.errors import DeadlockDetected, UniqueViolation
+from psycopg.errors import DeadlockDetected, SerializationFailure, UniqueViolation
 
 from apps.gateway.gate.steps import Away
 from apps.gateway.purse.turns import LEASE, SQL, Answer, Settled, Turn, Wanted, answers, parameters
@@ -237,7 +237,7 @@ class Writer:
             try:
                 async with asyncio.timeout(self.timeout):
                     return await self._execute(turn)
-            except (DeadlockDetected, UniqueViolation):
+            except (DeadlockDetected, SerializationFailure, UniqueViolation):
                 self.tried_again += 1  # rolled back: another turn was in its way
             except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as problem:
                 log.warning("the purse's database: %s", problem or "no answer in time")
