@@ -18,7 +18,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs reset token surge verify-month check test test-vllm test-clickhouse test-chaos mutants bench-reconcile bench-web bench-ingest bench-chargeback bench-audit bench-evals bench-registry bench-sizing bench-gate bench-guard bench-streams bench-compare check-gateway screenshot browser serving vllm-options lint fmt lock assets
+.PHONY: help up down status logs reset token surge verify-month check test test-vllm test-clickhouse test-chaos mutants bench-reconcile bench-web bench-ingest bench-chargeback bench-audit bench-evals bench-registry bench-purse bench-sizing bench-gate bench-guard bench-streams bench-compare check-gateway screenshot browser serving vllm-options lint fmt lock assets
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ bench-chargeback: .venv/.bootstrapped ## Measure every page of money, hours and 
 
 bench-audit: .venv/.bootstrapped ## Measure how fast the audit record is sealed and verified (EVENTS=1000000, CHECKPOINTS=10000)
 	@$(PYTHON) -m tests.benchmarks.audit
+
+bench-purse: .venv/.bootstrapped ## Measure how many calls a second gates reserve and settle (TEAMS=1500, MODELS=500, GRANTS=20, SECONDS=8)
+	@$(PYTHON) -m tests.benchmarks.purse
 
 bench-sizing: .venv/.bootstrapped ## Measure how far sizing is from what one H100 did
 	@$(PYTHON) -m tests.benchmarks.sizing

@@ -11,7 +11,7 @@ from django import forms
 
 from apps.access import wishes, work
 from apps.access.budgets.models import Budget
-from apps.access.budgets.terms import NOT_ENFORCED
+from apps.access.budgets.terms import ENFORCED
 from apps.access.models import MOST_CALLS_AT_ONCE, Grant, ServiceClass
 from apps.access.work import Measured
 from apps.catalog.models import DataClass, RegisteredModel
@@ -49,7 +49,7 @@ class AccessRequestForm(forms.Form):
     )
     monthly_budget_usd = forms.DecimalField(
         label="Monthly budget (USD)",
-        help_text=f"By the price list, in each calendar month. {NOT_ENFORCED}",
+        help_text=f"By the price list, in each calendar month. {ENFORCED}",
         error_messages={
             "required": "Say how much your team may spend in a month.",
             "invalid": NUMBER.format("100.00"),

@@ -14,7 +14,7 @@ from django.utils.timezone import now
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.access import actions, tables, words
-from apps.access.budgets.terms import NOT_ENFORCED
+from apps.access.budgets.terms import ENFORCED
 from apps.access.handed import SeenOf
 from apps.access.models import AccessRequest
 from apps.access.wishes import highest_words
@@ -126,7 +126,7 @@ def _request_facts(item: AccessRequest) -> list[tuple[str, object]]:
         ("Most sensitive data", f"{item.get_data_class_display()}. {highest_words(model)}"),
         ("Tokens per minute", f"{item.tokens_per_minute:,}"),
         *words.terms_rows(item),
-        ("Monthly budget", f"{usd(item.monthly_budget_usd)}. {NOT_ENFORCED}"),
+        ("Monthly budget", f"{usd(item.monthly_budget_usd)}. {ENFORCED}"),
         ("Access ends", f"at the end of {day_words(item.expires_date)}, {ZONE_NAME}"),
         ("Asked by", f"{item.requested_by} of {item.team}"),
     ]

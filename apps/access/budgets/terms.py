@@ -24,7 +24,7 @@ from apps.common.zones import ZONES, day_in, start_of_day_in
 HIGHEST = {Unit.USD: Decimal("9999999999.99"), Unit.TOKENS: Decimal(10) ** 15}
 MOST_THRESHOLDS = 5
 LONGEST_BOOST = timedelta(days=92)
-NOT_ENFORCED = "Not enforced yet: calls go on when it is spent."
+ENFORCED = "Calls that it has too little left for are refused."
 
 
 @dataclass(frozen=True)
@@ -116,11 +116,11 @@ def end_of(day: date, zone: str) -> datetime:
 
 
 def mode_words(mode: str) -> str:
-    """Return what happens when a budget is spent, and that nothing enforces it yet."""
+    """Return what happens when a budget is spent."""
     return {
         Mode.WARN: "Warns only: calls go on when it is spent.",
         Mode.SOFT: "Warns, and asks for a boost: calls go on when it is spent.",
-        Mode.HARD: f"Calls are to be refused when it is spent. {NOT_ENFORCED}",
+        Mode.HARD: ENFORCED,
     }[Mode(mode)]
 
 

@@ -15,7 +15,7 @@ from apps.access import actions, tables, words
 from apps.access.budgets.actions import may_ask
 from apps.access.budgets.models import Budget, in_unit
 from apps.access.budgets.queries import of_grants
-from apps.access.budgets.terms import NOT_ENFORCED
+from apps.access.budgets.terms import mode_words
 from apps.access.forms import budget_of
 from apps.access.handed import UseOf
 from apps.access.models import AccessRequest, Grant
@@ -186,7 +186,7 @@ def _budget_fact(budget: Budget | None) -> object:
     """Return what a grant's team may spend on its model in a month, with the budget's page."""
     if budget is None:
         return "none"
-    text = f"{in_unit(budget.amount, budget.unit)}. {NOT_ENFORCED}"
+    text = f"{in_unit(budget.amount, budget.unit)}. {mode_words(budget.mode)}"
     return {"text": text, "url": budget.get_absolute_url()}
 
 

@@ -5,7 +5,7 @@ from datetime import date
 from decimal import Decimal
 
 from apps.access.budgets.models import Mode, Unit, in_unit
-from apps.access.budgets.terms import NOT_ENFORCED
+from apps.access.budgets.terms import ENFORCED
 from apps.chargeback.budgets.limits import Balance
 from apps.chargeback.budgets.queries import Standing
 from apps.chargeback.forecast import NEEDS_WEEKS, ran_out_on
@@ -18,9 +18,7 @@ from apps.common.zones import ZONES, month_in
 MODES = {
     Mode.WARN: Badge("neutral", "", "Warns"),
     Mode.SOFT: Badge("neutral", "", "Warns and asks"),
-    Mode.HARD: Badge(
-        "draft", "", "Not enforced yet", title="To refuse calls when it is spent; they go on today."
-    ),
+    Mode.HARD: Badge("neutral", "", "Refuses calls", title=ENFORCED),
 }
 ENDED = Badge("idle", "", "Ended")
 
@@ -48,7 +46,7 @@ def meter(left: Balance, forecast: Decimal | None = None) -> Meter:
     return Meter(
         label=month_words(left),
         text=f"{in_unit(left.used, budget.unit)} of {in_unit(left.limit, budget.unit)}",
-        note=" ".join(filter(None, (unpriced_words(left), enforcement_words(left)))),
+        note=unpriced_words(left),
         tone=tone(left),
         url=budget.get_absolute_url(),
         used=left.spent + left.settled,
@@ -77,11 +75,6 @@ def unpriced_words(left: Balance) -> str:
     if not words or left.budget.unit != Unit.USD:
         return ""
     return f"{words}: what that costs is not in it."
-
-
-def enforcement_words(left: Balance) -> str:
-    """Return that nobody refuses calls yet, of a budget that is to refuse them."""
-    return NOT_ENFORCED if left.budget.mode == Mode.HARD else ""
 
 
 def state_badge(standing: Standing) -> Badge:

@@ -45,9 +45,9 @@ class TestWords:
     def test_of_amounts_have_their_unit(self, amount, unit, words):
         assert in_unit(Decimal(amount), unit) == words
 
-    def test_of_modes_say_what_nothing_enforces_yet(self):
+    def test_of_modes_say_which_one_refuses_calls(self):
         words = {mode: terms.mode_words(mode) for mode in ("WARN", "SOFT", "HARD")}
-        assert [mode for mode, text in words.items() if "Not enforced yet" in text] == ["HARD"]
+        assert [mode for mode, text in words.items() if "refused" in text] == ["HARD"]
         assert len(set(words.values())) == 3
 
     def test_of_terms_for_the_record_are_plain(self):

@@ -92,7 +92,7 @@ class TestBudgetList:
         page = joined(client.get(url("budget_list")).content)
         for words in ("$55.00", "$45.00", "$100.00", "−10 tokens", "60 tokens", "50 tokens"):
             assert words in page
-        assert "no call is refused by one" in page and "Not enforced yet" in page
+        assert "Refuses calls" in page and "not enforced" not in page.lower()
         csv = b"".join(client.get(url("budget_list", format="csv")).streaming_content).decode()
         assert [line.split(",")[:6] for line in csv.splitlines()[1:]] == [
             ["cost center CC-4100", "Spent", "120", "-10", "60", "50"],
@@ -213,7 +213,7 @@ class TestBudgetDetail:
         assert set(forecast.values) == {None}
         assert (chart.limit.value, len(chart.at), chart.at[0]) == (120, 30, date(2026, 11, 1))
         page = joined(answer.content)
-        assert "Not enforced yet: calls go on when it is spent." in page
+        assert "Calls that it has too little left for are refused." in page
         assert url("boost_detail", asked.pk) in page
 
     def test_shows_a_band_of_what_is_to_come(self, as_, mine, charlie):

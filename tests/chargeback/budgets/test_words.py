@@ -67,14 +67,8 @@ class TestMeter:
             Decimal("40.5"), 5, 100, 90,
         )  # fmt: skip
         assert (made.text, made.label) == ("$45.50 of $100.00", "November 2026, UTC")
-        assert made.note == (
-            "1 token has no price: what that costs is not in it. "
-            "Not enforced yet: calls go on when it is spent."
-        )
-
-    @pytest.mark.parametrize("mode", ["WARN", "SOFT"])
-    def test_says_of_enforcement_only_where_calls_are_to_be_refused(self, mode):
-        assert words.meter(left(budget(mode=mode))).note == ""
+        assert made.note == "1 token has no price: what that costs is not in it."
+        assert words.meter(left(budget())).note == ""
 
     def test_of_tokens_knows_them_all(self):
         found = left(budget(unit="TOKENS"), spent=[use(1, 3, unpriced=3)])
