@@ -129,6 +129,17 @@ class TestPage:
         assert [one.pk for one, _ in found] == [event.pk]
         assert found[0][1] == f"{WHY}?request_id={event.event_id}"
 
+    def test_is_a_click_away_from_every_call_and_from_how_to_call(
+        self, client, charlie, registered_model
+    ):
+        event = call("claims-review")
+        client.force_login(charlie)
+        asked = f"{WHY}?request_id={event.event_id}"
+        assert f'href="{asked}"' in client.get("/usage/").content.decode()
+        assert client.get(asked).status_code == 200
+        page = reverse("gateway:how_to_call", args=[registered_model.name])
+        assert f'href="{WHY}?model={registered_model.name}"' in client.get(page).content.decode()
+
     def test_says_that_a_call_is_counted_nowhere(self, client, auditor):
         call_id = uuid4()
         values = {"response_code": "402", "cost_center": "CC-1"}
