@@ -56,7 +56,9 @@ MAX_TEAMS = 256  # rules of a BackendTrafficPolicy
 # Filled in by Envoy at each call. Any other percent sign in a sentence would make it refuse the
 # whole policy.
 _MODEL, _TEAM, _REQUEST_ID = "%REQ(X-AI-EG-MODEL)%", "%REQ(X-TEAM)%", "%REQ(X-REQUEST-ID)%"
-_LIMIT, _RESET = "%RESP(X-RATELIMIT-LIMIT)%", "%RESP(X-RATELIMIT-RESET)%"
+_LIMIT = "%RESP(X-RATELIMIT-LIMIT)%"
+# What the gate notes of each call that it lets on, and of each that it refuses so: see gate.yaml.
+_RETRY_AFTER = "%DYNAMIC_METADATA(quartermaster.usage:retry_after)%"
 _IPV4 = re.compile(r"[0-9.]+")
 
 
@@ -296,14 +298,19 @@ def traffic_policy(
     return _policy("BackendTrafficPolicy", model, namespace, spec)
 
 
-def too_many_tokens(team: str, model: str, *, limit: str, reset: str) -> str:
-    """Return what a caller hears whose team has used up a minute's tokens. reset: seconds until the
-    next minute, which no other words of the answer say otherwise.
+def too_many_tokens(team: str, model: str, *, limit: str, retry_after: str) -> str:
+    """Return what a caller hears whose team has used up a minute's tokens. retry_after: seconds
+    until the next minute; the header says the same.
     """
     return (
         f"Team {team} has used up its tokens per minute for model {model} (limit: {limit}). "
-        f"The budget resets in {reset} seconds."
+        f"{send_again(retry_after)}"
     )
+
+
+def send_again(retry_after: str) -> str:
+    """Return when a call that came too early may come again. retry_after: seconds."""
+    return f"The limit resets in {retry_after} seconds: send it again then."
 
 
 def not_granted(team: str, model: str, portal_url: str) -> str:
@@ -326,13 +333,15 @@ def _overrides(answers: Answers) -> list[Manifest]:
         f"was counted and "
         f"wakes it; nothing was charged. Send it again in {answers.retry_after} seconds."
     )
-    no_tokens = too_many_tokens(_TEAM, _MODEL, limit=_LIMIT, reset=_RESET)
+    too_much = (  # said by the gate or by the gateway's own limiter: of tokens, or of calls
+        f"Team {_TEAM} has used up its tokens per minute for model {_MODEL}, or has as many calls "
+        f"under way as it may have at once (limit: {_LIMIT}). {send_again(_RETRY_AFTER)}"
+    )
     # of an unknown model too: its caller meets the policy of the oldest route
     no_grant = not_granted(_TEAM, _MODEL, answers.portal_url)
     return [
         _override(503, "unavailable_error", "no_replica", no_replica, str(answers.retry_after)),
-        # a header cannot say what a body can
-        _override(429, "rate_limit_error", "budget_exceeded", no_tokens, "60"),
+        _override(429, "rate_limit_error", "budget_exceeded", too_much, _RETRY_AFTER),
         _override(403, "permission_error", "no_grant", no_grant),
     ]
 

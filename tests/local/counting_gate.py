@@ -1,6 +1,6 @@
-"""A gate for tests of the gateway that reads and counts calls as the product's does, knows no limit
-and no rule, and notes what it settled: a JSON line a call. Calls of the team `night-shift` are of
-the class batch, all others interactive.
+"""A gate for tests of the gateway that reads and counts calls as the product's does, knows no rule
+and no limit but those that a call asks for (limit=tokens, limit=calls), and notes what it settled:
+a JSON line a call. Calls of the team `night-shift` are of the class batch, all others interactive.
 `python -m tests.local.counting_gate HOST:PORT FILE`.
 """
 
@@ -26,7 +26,14 @@ class Ledger:
         """There is nothing to read."""
 
     async def reserve(self, call: object) -> None:
-        """Let every call pass."""
+        """Let every call pass but one that says by which limit it is to be refused."""
+        from apps.gateway.gate import refusals
+
+        said = " ".join(text.text for text in call.texts)  # type: ignore[attr-defined]
+        if "limit=tokens" in said:
+            raise refusals.too_many_tokens("claims-review", "summary", limit=600, reset=23)
+        if "limit=calls" in said:
+            raise refusals.too_many_calls("claims-review", "summary", limit=5, reset=1)
 
     async def settle(self, call: object, used: object, now: datetime) -> None:
         """Note the call, and what it used."""

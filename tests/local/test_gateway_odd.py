@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
+from apps.manifests.gateway import Answers, traffic_policy
 from tests.gateway.gate.odd import (
     CANARY,
     CHAT,
@@ -114,7 +116,22 @@ def gateway(tmp_path_factory):
     with stand(tmp_path_factory.mktemp("odd"), binaries(), gate) as running:
         running.publish("summary", {"extract-v1": 1}, PLENTY)
         running.publish("rerank", {"other-v1": 1}, PLENTY, schema=COHERE)
+        running.publish("small", {"extract-v2": 1}, {"claims-review": 20})
+        for model in ("summary", "rerank", "small"):
+            say_as_the_product(running, model)
         yield Gateway(running, ledger)
+
+
+def say_as_the_product(running, model: str) -> None:
+    """Give a model's policy the product's own sentences."""
+    file = running.objects / f"model-{model}.yaml"
+    objects = list(yaml.safe_load_all(file.read_text()))
+    answers = Answers(retry_after=45, portal_url="http://portal.test")
+    said = traffic_policy(model=model, limits=[], answers=answers)["spec"]["responseOverride"]
+    for one in objects:
+        if one["kind"] == "BackendTrafficPolicy":
+            one["spec"]["responseOverride"] = said
+    running.put(f"model-{model}", objects)
 
 
 def refused(answer, statuses=range(400, 500)) -> dict:
@@ -263,6 +280,35 @@ class TestOddRequests:
         status, _, content = gateway.ask(CHAT, json.dumps(body()).encode(), JSON, framing)
         assert status == BROKEN_OFF or 400 <= status < 500 or status == 501, (status, content)
         assert gateway.asked() == before
+
+
+class TestLimits:
+    @pytest.mark.parametrize(
+        ("text", "limit", "after"), [("limit=tokens", "600", "23"), ("limit=calls", "5", "1")]
+    )
+    def test_of_the_gate_tell_one_time_in_every_place(self, gateway, text, limit, after):
+        def said():
+            sent = body(messages=[{"role": "user", "content": text}])
+            return gateway.ask(CHAT, json.dumps(sent).encode(), JSON)
+
+        eventually(lambda: "as many calls" in refused(said(), (429,))["message"])
+        answer = said()
+        error = refused(answer, (429,))
+        assert error["code"] == "budget_exceeded"
+        assert f"(limit: {limit})" in error["message"]
+        assert f"resets in {after} seconds" in error["message"]
+        assert answer[1]["retry-after"] == after
+
+    def test_of_the_gateways_own_limiter_tell_the_same_time_in_every_place(self, gateway):
+        sent = json.dumps(body(model="small")).encode()
+        answer = eventually(
+            lambda: (found := gateway.ask(CHAT, sent, JSON))[0] == 429 and found, 20
+        )
+        error = refused(answer, (429,))
+        after = int(answer[1]["retry-after"])
+        assert 1 <= after <= 60
+        assert f"resets in {after} seconds" in error["message"]
+        assert "limit: 20" in error["message"]
 
 
 class TestGoodRequests:

@@ -441,12 +441,13 @@ class TestPolicies:
         assert "statusCode" not in override["response"]
 
     def test_tell_a_team_whose_tokens_are_used_up_when_they_are_back(self):
-        """Envoy fills a body from the answer that it replaces, but not a header: the minute is the
-        longest wait.
+        """One time in both places, which the gate notes of each call: Envoy fills a body from the
+        answer that it replaces, but not a header.
         """
         response = override_of(429)["response"]
-        assert {"name": "Retry-After", "value": "60"} in response["header"]["set"]
-        assert "resets in %RESP(X-RATELIMIT-RESET)% seconds" in response["body"]["inline"]
+        seconds = "%DYNAMIC_METADATA(quartermaster.usage:retry_after)%"
+        assert {"name": "Retry-After", "value": seconds} in response["header"]["set"]
+        assert f"resets in {seconds} seconds" in response["body"]["inline"]
 
     def test_tell_a_team_without_a_grant_where_to_ask(self):
         assert "https://portal.test" in override_of(403)["response"]["body"]["inline"]

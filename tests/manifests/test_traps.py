@@ -517,8 +517,13 @@ class TestPolicies:
         """
         policy = gateway.traffic_policy(model=MODEL, limits=[], answers=ANSWERS)
         for override in policy["spec"]["responseOverride"]:
-            body = override["response"]["body"]["inline"]
-            assert "%" not in re.sub(r"%(REQ|RESP)\([A-Z-]+\)%", "", body)
+            response = override["response"]
+            values = [header["value"] for header in response["header"]["set"]]
+            filled_in = (
+                r"%(REQ|RESP)\([A-Z-]+\)%|%DYNAMIC_METADATA\(quartermaster\.usage:[a-z_]+\)%"
+            )
+            for said in (response["body"]["inline"], *values):
+                assert "%" not in re.sub(filled_in, "", said)
 
     def test_let_nobody_without_a_token_reach_the_processor(self):
         """Envoy AI Gateway puts it before custom_response, which by default comes before the token

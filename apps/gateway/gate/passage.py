@@ -25,6 +25,7 @@ class Passage:
     bounds_of: Callable[[str, str], Bounds]
     now: Callable[[], datetime]
     _verdict: str = ""
+    _retry_after: int | None = None
     _transaction: Transaction = field(init=False)
 
     def __post_init__(self) -> None:
@@ -34,6 +35,8 @@ class Passage:
         """Read the call and take it through the steps."""
         try:
             call = read(self._asked(asked), self.bounds_of)
+            # of the gateway's own limiter, which counts in minutes too and comes next
+            self._retry_after = 60 - call.at.second
             await self._transaction.request(call)
         except Refusal as refusal:
             return self._refused(refusal)
@@ -83,6 +86,8 @@ class Passage:
         0.
         """
         found: dict[str, str | float] = {"verdict": self._verdict} if self._verdict else {}
+        if self._retry_after is not None:
+            found["retry_after"] = self._retry_after
         if used := self._transaction.so_far():
             found |= {"basis": used.basis, "completeness": used.completeness}
             counts = {
@@ -103,4 +108,6 @@ class Passage:
 
     def _refused(self, refusal: Refusal) -> exchange.Refused:
         self._verdict = refusal.code
+        after = refusal.headers.get("Retry-After")
+        self._retry_after = int(after) if after else None
         return exchange.Refused(refusal.status, refusal.body(), refusal.details, refusal.headers)

@@ -229,7 +229,7 @@ def budget_spent(  # noqa: PLR0913 - each is a part of the sentence
 
 def too_many_tokens(team: str, model: str, *, limit: int, reset: int) -> Refusal:
     """Return the refusal of a call that its minute has too few tokens left for. reset: seconds."""
-    message = gateway.too_many_tokens(team, model, limit=f"{limit:,}", reset=str(reset))
+    message = gateway.too_many_tokens(team, model, limit=f"{limit:,}", retry_after=str(reset))
     headers = {
         "Retry-After": str(reset),
         # what the policies' sentence is filled in with, where it takes this one's place
@@ -245,7 +245,7 @@ def too_many_calls(team: str, model: str, *, limit: int, reset: int) -> Refusal:
     """
     message = (
         f"Team {team} has {limit:,} calls of model {model} under way, as many as it may have at "
-        f"once. Send this one again in {reset} seconds, or when one of them has ended."
+        f"once. {gateway.send_again(str(reset))}"
     )
     headers = {
         "Retry-After": str(reset),

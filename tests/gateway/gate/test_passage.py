@@ -119,7 +119,8 @@ class TestTheRequest:
         assert isinstance(found, Refused)
         assert (found.status, found.details) == (status, f"qm_{code}")
         assert json.loads(found.body)["error"]["code"] == code
-        assert made.notes() == {"verdict": code}
+        again = {"retry_after": 5} if code == "gate_unavailable" else {}
+        assert made.notes() == {"verdict": code, **again}
         asyncio.run(made.close())
         assert (purse.held, purse.settled) == ([], [])
 
@@ -144,6 +145,7 @@ class TestTheAnswer:
         assert asyncio.run(made.whole(body)) == body
         assert made.notes() == {
             "verdict": "passed",
+            "retry_after": 60,  # until the next minute
             "basis": "USAGE",
             "completeness": "COMPLETE",
             "input_tokens": 3,

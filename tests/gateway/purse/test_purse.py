@@ -190,7 +190,7 @@ class TestReserve:
         found = refused(work)
         assert (found.status, found.code) == (429, "budget_exceeded")
         assert found.headers["Retry-After"] == found.headers["x-ratelimit-reset"] == "20"
-        assert "(limit: 600). The budget resets in 20 seconds." in found.message
+        assert "(limit: 600). The limit resets in 20 seconds" in found.message
 
     def test_says_429_while_as_many_calls_as_may_be_are_under_way(self, world):
         small = RegisteredModelFactory(name="small")
