@@ -18,7 +18,7 @@ from apps.gateway.gate.calls import Call, Text
 from apps.gateway.gate.steps import Away, Blocked, Does, Finding, Verdict
 from apps.gateway.guard import actions, queries
 from apps.gateway.guard.answers import InspectedAnswer
-from apps.gateway.guard.detectors.hits import Hit
+from apps.gateway.guard.detectors.hits import Hit, without_overlaps
 from apps.gateway.guard.inspection import NOT_INSPECTED, NotInspected, ReadyRule, look
 from apps.gateway.guard.keeping import Noted
 from apps.gateway.guard.ready import guards_from_settings, ready
@@ -113,7 +113,7 @@ class RulesGuard:
         first: dict[str, Finding] = {}
         counts: Counter[Finding] = Counter()
         for one, hits in zip(shown, looked.hits, strict=True):
-            for hit in hits:
+            for hit in without_overlaps(hits):
                 made = Finding(rule.name, hit.detector, prepared.does, phase, one.where(hit))
                 counts[first.setdefault(hit.detector, made)] += 1
         return counts

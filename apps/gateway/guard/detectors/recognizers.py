@@ -82,8 +82,17 @@ class Recognizers:
         return 512
 
     def detect(self, texts: Sequence[Text]) -> list[Hit]:
-        """Return what stands in the texts; of finds that overlap, the surest."""
-        return [hit for text in texts for hit in without_overlaps(self._in(text))]
+        """Return what stands in the texts; of finds of one entity that overlap, the surest. One
+        number can be two entities: which of them counts is the rule's business.
+        """
+        found = []
+        for text in texts:
+            by_entity: dict[str, list[Hit]] = {}
+            for hit in self._in(text):
+                by_entity.setdefault(hit.detector, []).append(hit)
+            alone = [hit for hits in by_entity.values() for hit in without_overlaps(hits)]
+            found += sorted(alone, key=lambda hit: (hit.start, -hit.score))
+        return found
 
     def may_hold(self, text: str) -> bool:
         """Tell whether a find can lie in a text, far faster than by looking for it."""

@@ -5,13 +5,15 @@ import time
 import pytest
 
 from apps.gateway.gate.calls import Text
+from apps.gateway.guard.detectors.hits import without_overlaps
 from apps.gateway.guard.detectors.member_data import canonical, luhn, member_data
 from apps.gateway.guard.detectors.secrets import secrets
 
 
 def found(text, detector=None):
     """Return (detector, what stands there) of each hit."""
-    hits = (detector or member_data()).detect([Text("messages[0].content", "user", text)])
+    every = (detector or member_data()).detect([Text("messages[0].content", "user", text)])
+    hits = without_overlaps(every)
     assert all(hit.where == "messages[0].content" for hit in hits)
     return [(hit.detector, text[hit.start : hit.end]) for hit in hits]
 
@@ -93,6 +95,12 @@ class TestMemberData:
         text = "number 219-45-6789"  # no word that names it
         assert found(text) == [("US_SSN", "219-45-6789")]
         assert found(text, member_data(threshold=0.7)) == []
+
+    def test_says_of_one_number_all_that_it_can_be(self):
+        text = "provider, member ID: 1234567893"
+        hits = member_data().detect([Text("a", "user", text)])
+        assert {hit.detector for hit in hits} == {"US_NPI", "MEMBER_ID"}
+        assert len({(hit.start, hit.end) for hit in hits}) == 1
 
     def test_has_the_same_form_for_the_same_identifier(self):
         assert canonical("219-45-6789") == canonical("219 45 6789")
