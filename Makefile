@@ -18,7 +18,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs reset token surge verify-month check test test-vllm test-clickhouse test-chaos mutants bench-reconcile bench-web bench-ingest bench-chargeback bench-audit bench-evals bench-registry bench-purse bench-sizing bench-gate bench-guard bench-streams bench-compare check-gateway screenshot browser serving vllm-options lint fmt lock assets
+.PHONY: help up down status logs reset token surge verify-month check test test-vllm test-clickhouse test-chaos mutants bench-reconcile bench-web bench-ingest bench-chargeback bench-audit bench-evals bench-registry bench-purse bench-sizing bench-gate bench-guard bench-streams bench-compare images check-delivery check-gateway screenshot browser serving vllm-options lint fmt lock assets
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,11 +48,11 @@ surge: ## Replay a Monday morning against the local gateway: ten minutes of real
 	@$(STACK) surge $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
 
 check: lint ## Check all that needs no stack: what lint checks, and each test that starts no ready-built program
-	@$(PYTHON) -m pytest -m "not stack and not vllm and not chaos and not clickhouse" $(WORKERS) $(ARGS)
+	@$(PYTHON) -m pytest -m "not stack and not vllm and not chaos and not clickhouse and not delivery" $(WORKERS) $(ARGS)
 
 test: $(BOOTSTRAP) browser ## Run the tests, those on a stack and the story in a real browser included
 	@$(PYTHON) -m deploy.local.platform build
-	@$(PYTHON) -m pytest -m "not vllm and not chaos and not clickhouse" $(WORKERS) $(ARGS)
+	@$(PYTHON) -m pytest -m "not vllm and not chaos and not clickhouse and not delivery" $(WORKERS) $(ARGS)
 
 test-vllm: $(BOOTSTRAP) browser serving ## Run the story on real vLLM
 	@$(PYTHON) -m deploy.local.platform build
@@ -110,6 +110,12 @@ bench-compare: $(BOOTSTRAP) ## Measure a benchmark at another commit and here, t
 	@$(PYTHON) -m deploy.local.platform build
 	@$(PYTHON) -m tests.benchmarks.compare $(or $(BENCH),reconcile) --against $(or $(AGAINST),HEAD~1) --turns $(or $(TURNS),2)
 
+images: .venv/.bootstrapped assets ## Build the portal's and the loader's images, without registry and daemon (root, buildah), into .state/images
+	@$(PYTHON) -m deploy.images portal loader --to .state/images
+
+check-delivery: .venv/.bootstrapped assets ## Build the images twice, and start them (root, mmdebstrap, buildah; ten minutes)
+	@$(PYTHON) -m pytest -m delivery $(ARGS)
+
 check-gateway: .venv/.bootstrapped ## Check what is rendered on the real Envoy Gateway and Envoy AI Gateway (Linux)
 	@$(PYTHON) -m deploy.local.platform build
 	@$(PYTHON) -m tests.real_gateway
@@ -135,11 +141,13 @@ lint: $(BOOTSTRAP) ## Check style, types, import order, migrations, the API's do
 fmt: .venv/.bootstrapped ## Format the code and fix what can be fixed
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
 
-lock: .venv/.bootstrapped ## Pin every Python dependency with its hashes (requirements.lock; the loader's own beside it)
+lock: .venv/.bootstrapped ## Pin every Python dependency with its hashes (requirements.lock; the images' own beside it)
 	@.venv/bin/uv pip compile pyproject.toml --extra local --extra test --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --quiet -o requirements.lock
 	@.venv/bin/uv pip compile deploy/serving/requirements.in --universal --python-version 3.11 -c requirements.lock \
 	  --generate-hashes --no-emit-index-url --quiet -o deploy/serving/requirements.lock
+	@.venv/bin/uv pip compile pyproject.toml --universal --python-version 3.11 -c requirements.lock \
+	  --generate-hashes --no-emit-index-url --quiet -o deploy/images/requirements.lock
 
 assets: .venv/.bootstrapped ## Build styles, scripts, fonts and icons
 	@rm -f static/dist/.built && $(MAKE) --no-print-directory static/dist/.built
