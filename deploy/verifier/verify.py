@@ -56,7 +56,7 @@ def run(
         theirs = keys_in(Path(registry_key).read_bytes()) if registry_key else []
         return str(verify_pack(open_pack(file), keys, kept, theirs))
     if file.endswith(".json") and (receipt := receipt_in(Path(file).read_bytes())):
-        return verify_receipt(receipt, proof, keys)
+        return str(verify_receipt(receipt, proof, keys))
     lines = lines_of(file)
     head = next(lines, b"").decode(errors="replace")
     if head == PART:
