@@ -7,6 +7,7 @@ left; the first token's delay is what is left of it once the window is full: tim
 """
 
 import asyncio
+import gc
 import json
 import time
 from collections.abc import Iterable
@@ -72,18 +73,18 @@ def events(text: str) -> list[Event]:
 
 
 async def fed(stream: Iterable[Event]) -> tuple[list[float], int, float]:
-    """Return (seconds of each event, most characters behind, seconds of the event that let the
-    first one go).
+    """Return (seconds of this thread for each event, most characters behind, seconds by the clock
+    of the event that let the first one go).
     """
     answer, took, behind, most, first = guard(), [], 0, 0, 0.0
     for event in stream:
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.thread_time()
         gone = await answer.feed(event)
-        took.append(time.perf_counter() - began)
+        took.append(time.thread_time() - used)
         behind += TOKEN * (1 - len(gone))
         most = max(most, behind)
         if gone and not first:
-            first = took[-1]
+            first = time.perf_counter() - began
     await answer.end()
     return took, most, first
 
@@ -127,14 +128,17 @@ def of_text(name: str, text: str) -> list[Result]:
     ratio = round(mean / reference, 1)
     return [
         Result(f"{name}: an event, CPU", round(mean * 1000, 3), "ms", 0.2, ratio),
-        Result(f"{name}: an event, p99", at(took, 0.99), "ms", 5),
+        Result(f"{name}: an event, CPU, p99", at(took, 0.99), "ms", 2),
         Result(f"{name}: the first token, beyond the window, p99", first, "ms", 5),
         Result(f"{name}: behind the engine at most", behind, "characters", WINDOW),
     ]
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print, with what was loaded left out of the garbage's collection, as a gate
+    does.
+    """
+    gc.freeze()
     began = time.process_time()
     longest = asyncio.run(waits())
     long = time.process_time() - began
