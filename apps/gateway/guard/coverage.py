@@ -15,8 +15,8 @@ NOT_LOOKED_AT = (
     "Pictures, sounds and files in a prompt: no rule reads what is in them.",
     "Tokens in the place of text: such a call is refused.",
     "Injected instructions in languages other than English, but for the plainest in Spanish, "
-    "French, German, Italian and Portuguese; and those in words that no rule knows. A rule of type "
-    "Classifier or ChatGuard asks a guard model that you serve.",
+    "French, German, Italian, Portuguese, Russian, Chinese and Japanese; and those in words that "
+    "no rule knows. A rule of type Classifier or ChatGuard asks a guard model that you serve.",
     "An instruction that one call prepares and another one completes.",
 )
 NO_ANSWER_TEXT = "numbers only: nothing to read"

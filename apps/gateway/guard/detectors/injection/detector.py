@@ -18,7 +18,7 @@ from apps.gateway.guard.detectors.hits import (
     Hit,
     without_overlaps,
 )
-from apps.gateway.guard.detectors.injection.encodings import decoded
+from apps.gateway.guard.detectors.injection.encodings import decoded, unescaped
 from apps.gateway.guard.detectors.injection.marks import MARKS
 from apps.gateway.guard.detectors.injection.rule import Rule
 from apps.gateway.guard.detectors.injection.rules import HIDDEN, RULES, VOCABULARY
@@ -105,6 +105,9 @@ def _look(text: Text, depth: int) -> Iterator[Hit]:
     if _LEET_SIGNS.search(text.text):
         yield from _by_view(text, View(text.text, LEET), _BY_LEET)
     yield from _turned(text, words.text)
+    shown = unescaped(text.text)
+    if shown != text.text:
+        yield from _whole(text, shown)
     if depth:
         for part in decoded(text.text):
             inside = replace(text, text=part.text)

@@ -25,6 +25,7 @@ _ESCAPES = compiled(r"(?:\\u\{?[0-9a-fA-F]{4,6}\}?[ ]{0,1}){4,}")
 _APART = compiled(r"(?:[^\s]\s{1,4}){12,}[^\s]")
 _BINARY = compiled(r"(?:[01]{8}\s{0,2}){8,}")
 _ESCAPE = re.compile(r"\\u\{?([0-9a-fA-F]{4,6})\}?")
+_TAG = re.compile(r"(?<=\w)(?:</?[A-Za-z][^<>]{0,40}>)+(?=\w)")
 _SIGNS = re.compile(r"(?:0x|\\x|%|[^0-9a-fA-F])")
 
 
@@ -49,6 +50,23 @@ def decoded(text: str) -> Iterator[Decoded]:
             found = decode(text[start:end])
             if len(found) >= SHORTEST and found != text[start:end] and _is_readable(found):
                 yield Decoded(start, end, found)
+
+
+def unescaped(text: str) -> str:
+    """Return a text as a page would show it: single references, escapes and percent signs read, and
+    tags left out that stand within words. The text itself where there is none of it.
+    """
+    found = _TAG.sub("", text) if "<" in text else text
+    if "&" in found:
+        found = html.unescape(found)
+    if "%" in found:
+        found = unquote(found, errors="ignore")
+    return _ESCAPE.sub(_character, found) if "\\u" in found else found
+
+
+def _character(escape: re.Match[str]) -> str:
+    point = int(escape[1], 16)
+    return chr(point) if point < 0x110000 and not 0xD800 <= point < 0xE000 else ""
 
 
 def _is_readable(text: str) -> bool:
@@ -96,8 +114,7 @@ def _from_percent(part: str) -> str:
 
 
 def _from_escapes(part: str) -> str:
-    points = (int(match[1], 16) for match in _ESCAPE.finditer(part))
-    return "".join(chr(one) for one in points if one < 0x110000 and not 0xD800 <= one < 0xE000)
+    return "".join(_character(escape) for escape in _ESCAPE.finditer(part))
 
 
 def _together(part: str) -> str:

@@ -3,8 +3,33 @@ data away. They are looked for in the text as it is. Pure.
 """
 
 from apps.gateway.guard.detectors.injection.rule import Rule
+from apps.gateway.guard.detectors.views import PLAIN, View
+
+
+def _as_seen(pattern: str) -> str:
+    """Return a pattern in the characters that a plain view has."""
+    return View(pattern, PLAIN).text
+
 
 MARKS = (
+    Rule(
+        "INJECTION_OVERRIDE",
+        "tells the model to drop its instructions, in another language",
+        _as_seen(
+            "(?:忽略|无视|忘记|不要理会)[^。！？.!?]{0,12}(?:指令|指示|说明|规则|提示|要求)|"
+            "(?:指示|命令|指令|ルール|プロンプト)[^。.!?]{0,6}(?:無視|忘れ)|"
+            "(?:игнорируй|проигнорируй|забудь|не учитывай)[^.!?]{0,40}(?:инструкц|указани|правил)"
+        ),
+        0.8,
+        0.9,
+    ),
+    Rule(
+        "INJECTION_TEMPLATE",
+        "poses as another speaker of the conversation",
+        r"\[(?:system|developer|admin|assistant)(?: (?:message|prompt|note|override))?\]",
+        0.6,
+        0.8,
+    ),
     Rule(
         "INJECTION_TEMPLATE",
         "holds the marks by which a model tells who speaks",

@@ -5,6 +5,24 @@ from apps.gateway.guard.detectors.injection.vocabulary import FREE, GAP, HUMAN, 
 
 RULES = (
     Rule(
+        "INJECTION_REVEAL",
+        "asks for the instructions that the application gave the model",
+        "(?:print|show|tell|output|repeat|reveal|list|display|give|what are|what were|share|leak|"
+        "recite|paste) (?:me |us |out |back )*(?:all |each |every |the full |the )*(?:of )?your "
+        "(?:own |full |exact |initial |hidden |system |original |internal )*(?:instructions|"
+        "guidelines|directives|prompts?|system rules)",
+        0.65,
+        0.85,
+    ),
+    Rule(
+        "INJECTION_PERSONA",
+        "wants the model to be one without limits",
+        f"you are{GAP} (?:with no|without any|without|with zero|having no) (?:restrictions?|"
+        "limits|limitations|filters?|rules|guardrails|censorship|boundaries|ethics)",
+        0.7,
+        0.85,
+    ),
+    Rule(
         "INJECTION_CONCEAL",
         "wants something kept from the people who rely on the answer",
         "(?:do not|don t|dont|never|must not|should not|cannot) (?:let|allow) (?:the |any |a |"

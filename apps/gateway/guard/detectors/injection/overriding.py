@@ -16,6 +16,15 @@ from apps.gateway.guard.detectors.injection.vocabulary import (
 RULES = (
     Rule(
         "INJECTION_OVERRIDE",
+        "tells the model to drop what stands before",
+        "(?:ignore|disregard|forget|skip over) (?:all |everything )?(?:of )?(?:the |what is )?"
+        "(?:above|foregoing|preceding)(?: (?:text|message|content|lines|prompt|part|section))? "
+        "(?:and|then|instead|say|output|just|simply|respond|answer|reply|print|now)",
+        0.7,
+        0.85,
+    ),
+    Rule(
+        "INJECTION_OVERRIDE",
         "tells the model to drop the instructions it has",
         f"(?:{IGNORE})(?: (?:{WHOSE})){{0,8}} (?:{WHOSE}) (?:{ORDERS})",
         0.9,

@@ -14,7 +14,7 @@ WHOSE = (
 ORDERS = (
     "instruction|instructions|guidelines|guideline|rules|directives|directive|directions|prompt|prompts|"
     "guardrails|programming|constraints|restrictions|training|safeguards|commands|"
-    "system message|safety measures|safety policies|content policy|safety policy"
+    "guidance|system message|safety measures|safety policies|content policy|safety policy"
 )
 IGNORE = (
     "ignore|ignoring|disregard|disregarding|forget|forgetting|override|overrides|bypass|"
