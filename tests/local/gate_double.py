@@ -3,8 +3,9 @@ or does what a word of the request says, as gate=raises@whole. `python -m tests.
 HOST:PORT`.
 
 What: raises, hangs (waits for ever), blocks (the whole process, for 30 s), killed, refuses-STATUS,
-masks, cuts (ends a stream well); leaves (ends its stream as if all were done), twice (answers
-twice), wrong (answers something else). Where: request, begins, whole, part, end (of a stream).
+masks, cuts (ends a stream well), batch (makes the call one of that class), leaves (ends its stream
+as if all were done), twice (answers twice), wrong (answers something else). Where: request, begins,
+whole, part, end (of a stream).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from apps.integrations.envoy import messages, server
 from apps.integrations.envoy.exchange import Admitted, Asked, Part, Refused
 from apps.integrations.envoy.flow import Flow
 from apps.integrations.envoy.server import Patience, Processor, start
+from apps.manifests.gateway import BATCH, CLASS_HEADER
 
 _WISH = re.compile(rb"gate=([a-z0-9-]+)@([a-z]+)")
 PATIENCE = Patience(judgment=1.0, call=20.0)
@@ -49,7 +51,9 @@ class Steered:
         self.what, self.where = (word.decode() for word in wish.groups()) if wish else ("", "")
         claims = asked.claims or {}
         seen = {f"x-gate-{name}": str(claims.get(name)) for name in ("team", "sub")}
-        return await self._do("request") or Admitted(seen)
+        batch = self._is_due("request", "batch")
+        admitted = Admitted({**seen, CLASS_HEADER: BATCH} if batch else seen, reroutes=batch)
+        return await self._do("request") or admitted
 
     def begins(self, status: int, encoding: str) -> Refused | None:
         """Refuse what is compressed."""

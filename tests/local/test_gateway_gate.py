@@ -2,12 +2,14 @@
 phase of a call, no byte passes that it has not let through.
 """
 
+import copy
 import json
 import time
 
 import httpx
 import pytest
 
+from tests.local.gateway_objects import policy, route, version
 from tests.local.gateway_stand import binaries, eventually, stand
 
 pytestmark = [
@@ -38,9 +40,13 @@ def gateway(tmp_path_factory):
 def alive(gateway):
     """The gate is there again after a test that ended it."""
     yield
-    if gateway.processes["gate"].poll() is not None:
-        gateway.start("gate")
-    eventually(lambda: gateway.chat("extract").status_code == 200, 30)
+
+    def answers():
+        if gateway.processes["gate"].poll() is not None:
+            gateway.start("gate")
+        return gateway.chat("extract").status_code == 200
+
+    eventually(answers, 30)
 
 
 def asked(gateway, model):
@@ -243,6 +249,24 @@ class TestWhatTheGateIsTold:
         left = [n for n in seen if n.startswith(("x-llm-d-", "x-gateway-", "x-slo-", "x-qm-"))]
         assert left == []
         assert seen["x-team"] == TEAM
+
+    def test_can_send_a_call_by_the_rule_of_its_class(self, gateway):
+        """The gate chooses the class after the route was chosen, and the route is chosen anew."""
+        found = [route("classes", {"extract-v1": 1}), *policy("classes", PLENTY, jwks=gateway.jwks)]
+        rules = found[0]["spec"]["rules"]
+        slow = copy.deepcopy(rules[0])
+        slow["matches"][0]["headers"].append(
+            {"type": "Exact", "name": "x-qm-class", "value": "batch"}
+        )
+        slow["backendRefs"][0]["bodyMutation"] = {"set": [{"path": "priority", "value": "10"}]}
+        rules.append(slow)
+        gateway.put("model-classes", [*found, *version("extract-v1")])
+        eventually(lambda: "classes" in gateway.models())
+        forged = {"x-qm-class": "batch"}
+        assert gateway.chat("classes", headers=forged).status_code == 200
+        assert gateway.chat("classes", "gate=batch@request").status_code == 200
+        bodies = [call["body"] for call in gateway.engines["extract-v1"][0].calls[-2:]]
+        assert [body.get("priority") for body in bodies] == [None, 10]
 
     @pytest.mark.parametrize("length", [33 * 1024, 5 * 1024 * 1024])
     def test_is_a_whole_body_both_ways(self, gateway, length):

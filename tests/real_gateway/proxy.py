@@ -35,7 +35,7 @@ FILTERS = [
     "rbac",
     "ext_proc/envoyextensionpolicy/ai-gateway/gate/extproc/0",
     "ratelimit",
-    "header_to_metadata",  # Envoy AI Gateway's own, of MCP
+    "header_to_metadata",  # of Envoy AI Gateway, whose own settings it reads
     "router",
 ]
 LISTENS = 10080  # the listener's port 80, as Envoy Gateway maps it for an ordinary user
