@@ -39,17 +39,26 @@ class Reading(OpenPurse):
             raise RuntimeError("the database is away")
 
 
+class Rules(OpenGuard):
+    """Counts how often it reads."""
+
+    reads = 0
+
+    def load(self, now):
+        self.reads += 1
+
+
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(gate, "LOAD_SECONDS", 0.02)
 
 
 @contextlib.asynccontextmanager
-async def running(purse, judge=None, drain=5.0):
+async def running(purse, judge=None, drain=5.0, guard=None):
     """A gate in this loop: its place, its own end, and the event that ends it."""
     place = Place(f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}", drain)
     ending = asyncio.Event()
-    steps = Steps(purse, OpenGuard(), OpenRecord())
+    steps = Steps(purse, guard or OpenGuard(), OpenRecord())
     made = Gate(steps, lambda: judge or Judge(), Patience(1, 60))
     task = asyncio.create_task(made.run(place, ending))
     await asyncio.sleep(0.1)
@@ -123,6 +132,30 @@ class TestAGate:
                 channel, stream = await call(place)
                 assert await stream.code() is grpc.StatusCode.OK
                 await channel.close()
+
+        asyncio.run(scenario())
+
+    def test_lets_each_step_read_whatever_becomes_of_the_others(self):
+        async def scenario():
+            purse, rules = Reading(), Rules()
+            purse.fails = True
+            async with running(purse, guard=rules) as (place, _, ending):
+                assert rules.reads > 1
+                assert (await health(place))[0] == 503
+
+        asyncio.run(scenario())
+
+    def test_reads_a_last_time_before_it_ends(self, monkeypatch):
+        """What the steps noted since goes into the database then."""
+        monkeypatch.setattr(gate, "LOAD_SECONDS", 60)
+
+        async def scenario():
+            rules = Rules()
+            async with running(Reading(), guard=rules) as (_, task, ending):
+                assert rules.reads == 1
+                ending.set()
+                await asyncio.wait_for(task, 5)
+                assert rules.reads == 2
 
         asyncio.run(scenario())
 
@@ -221,10 +254,10 @@ class TestManyCopies:
             def work():
                 ended = []
                 signal.signal(signal.SIGTERM, lambda *_: ended.append(1))
-                print("here", os.getpid(), flush=True)
+                os.write(1, f"here {os.getpid()}\\n".encode())  # in one piece
                 while not ended:
                     time.sleep(0.01)
-                print("gone", os.getpid(), flush=True)
+                os.write(1, f"gone {os.getpid()}\\n".encode())
 
             many.run(2, work)
         """)

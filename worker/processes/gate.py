@@ -56,7 +56,7 @@ class Gate:
         self._steps = steps
         self._processor = Processor(begin, patience)
         self._loader = ThreadPoolExecutor(1, "load")  # with a database connection of its own
-        self._is_ending = False
+        self._takes_calls = False
         self.loaded_at: datetime | None = None
 
     async def run(self, place: Place, ending: asyncio.Event) -> None:
@@ -82,11 +82,13 @@ class Gate:
         gc.collect()
         gc.freeze()
         server = await start(self._processor, place.listen)
+        self._takes_calls = True
         log.info("the gate takes calls on %s", place.listen)
         await ending.wait()
-        self._is_ending = True
+        self._takes_calls = False
         await server.stop(grace=place.drain)
         await self._processor.closed()
+        await self._load()  # what the steps noted since they read last is kept then
 
     async def _keep_loaded(self) -> None:
         while True:
@@ -98,8 +100,10 @@ class Gate:
         at = now()
         try:
             await asyncio.get_running_loop().run_in_executor(self._loader, self._load_now, at)
-        except Exception as problem:
-            log.warning("the gate could not read what it must know: %s", type(problem).__name__)
+        except Exception as failed:
+            problems = failed.exceptions if isinstance(failed, ExceptionGroup) else [failed]
+            kinds = ", ".join(type(problem).__name__ for problem in problems)
+            log.warning("the gate could not read all that it must know: %s", kinds)
             return
         self.loaded_at = at
 
@@ -114,13 +118,12 @@ class Gate:
     def _say_health(self) -> tuple[int, dict[str, object]]:
         """Return 200 while it takes calls, else 503, and since when it knows what it knows."""
         age = (now() - self.loaded_at).total_seconds() if self.loaded_at else None
-        ready = age is not None and not self._is_ending
         said: dict[str, object] = {
-            "ready": ready,
+            "ready": self._takes_calls,
             "loaded_at": self.loaded_at.isoformat() if self.loaded_at else None,
             "stale": age is not None and age > STALE_SECONDS,
         }
-        return (200 if ready else 503), said
+        return (200 if self._takes_calls else 503), said
 
 
 async def _either(event: asyncio.Event, seconds: float) -> None:

@@ -33,9 +33,17 @@ class Steps:
     record: Record
 
     def load(self, now: datetime) -> None:
-        """Let each step read what people decided. In a thread, every few seconds."""
+        """Let each step read what people decided, whatever becomes of the others. In a thread,
+        every few seconds. Raises ExceptionGroup of what failed.
+        """
+        problems: list[Exception] = []
         for step in (self.purse, self.guard, self.record):
-            step.load(now)
+            try:
+                step.load(now)
+            except Exception as problem:
+                problems.append(problem)
+        if problems:
+            raise ExceptionGroup("not every step could read what it must know", problems)
 
 
 @dataclass(frozen=True)
