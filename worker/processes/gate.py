@@ -181,11 +181,10 @@ async def _run() -> None:
     patience = Patience(settings.GATE_JUDGMENT_SECONDS, settings.GATE_CALL_SECONDS)
     gate = Gate(all_steps, lambda: Passage(all_steps, budgets.bounds_of, now), patience)
     place = Place(settings.GATE_LISTEN, settings.GATE_HEALTH_LISTEN, settings.GATE_DRAIN_SECONDS)
-    try:
+    async with contextlib.AsyncExitStack() as closing:
+        closing.push_async_callback(record.close)
+        closing.push_async_callback(budgets.close)
         await gate.run(place, ending)
-    finally:
-        await budgets.close()
-        await record.close()
 
 
 def run_from_settings() -> None:
