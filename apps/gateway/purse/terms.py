@@ -122,10 +122,11 @@ class Terms:
         self._rates_seen: Any = None
         self._prices: dict[tuple[str, datetime], Prices] = {}
         self._facts_seen = self._models_seen = 0
+        self._grants_seen = self._budgets_seen = self._budgets_counted = -1
 
     def load(self, now: datetime) -> list[BudgetTerm]:
         """Read what is new since the last time, all of it the first time; return the budgets that
-        were read, which count from `put_in_force` on. Six queries, and one more where prices
+        were read, which count from `put_in_force` on. Eight queries, and one more where prices
         changed.
         """
         since = None if self._read_at is None else self._read_at - OVERLAP
@@ -173,9 +174,12 @@ class Terms:
         self._boosts = boosts
 
     def _load_grants(self, now: datetime, since: datetime | None) -> None:
+        count = Grant.objects.count()
         rows = Grant.objects.filter(active_to__gt=now - OVERLAP)
-        if since is not None:
+        # one more may have begun long ago: whoever brings grants along says since when they hold
+        if since is not None and count == self._grants_seen:
             rows = rows.filter(Q(active_from__gte=since) | Q(revoked_at__gte=since))
+        self._grants_seen = count
         names = (
             "team__slug", "registered_model__name", "active_from", "active_to", "revoked_at",
             "tokens_per_minute", "calls_at_once", "service_class",
@@ -187,16 +191,17 @@ class Terms:
             self._grants[team, model] = (*kept, term)
 
     def _read_budgets(self, now: datetime, since: datetime | None) -> list[BudgetTerm]:
-        if since is None:
-            rows = Budget.objects.active(now)
-        else:
-            rows = Budget.objects.filter(Q(active_from__gte=since) | Q(active_to__gte=since))
+        count, rows = Budget.objects.count(), Budget.objects.active(now)
+        if since is not None:
+            changed = Budget.objects.filter(Q(active_from__gte=since) | Q(active_to__gte=since))
+            rows = changed if count == self._budgets_seen else rows | changed
+        self._budgets_counted = count
         names = (
             "pk", "series", "cost_center__code", "team__slug", "registered_model__name", "unit",
             "amount", "zone", "mode", "active_from", "active_to",
         )  # fmt: skip
         found = rows.order_by("active_from").values_list(*names).iterator(chunk_size=AT_ONCE)
-        return [
+        terms = [
             BudgetTerm(
                 begins,
                 to,
@@ -210,6 +215,8 @@ class Terms:
             )
             for pk, series, cost_center, team, model, unit, amount, zone, mode, begins, to in found
         ]
+        in_force = {term for known in list(self._budgets.values()) for term in known}
+        return [term for term in terms if term not in in_force]
 
     def all_budgets(self, read: Iterable[BudgetTerm], now: datetime) -> list[Counted]:
         """Return what every budget in force is counted by, those that were just read among them."""
@@ -226,6 +233,7 @@ class Terms:
 
     def put_in_force(self, read: Iterable[BudgetTerm], now: datetime) -> None:
         """Let budgets count, once their counters are ready."""
+        self._budgets_seen = self._budgets_counted
         for term in read:
             kept = [
                 other

@@ -60,12 +60,12 @@ class TestLoad:
 
         fill(2)
         terms = Terms()
-        with django_assert_num_queries(7):
+        with django_assert_num_queries(9):
             terms.load(AT)
-        with django_assert_num_queries(6):  # prices are read where any was published
+        with django_assert_num_queries(8):  # prices are read where any was published
             terms.load(AT + SECOND)
         fill(3)
-        with django_assert_num_queries(7):
+        with django_assert_num_queries(9):
             terms.load(AT + SECOND)
 
     def test_reads_the_second_time_what_is_new_or_ended_alone(self, team, model):
@@ -88,6 +88,32 @@ class TestLoad:
         assert limits(terms, later - SECOND) == [("USD", 1, 7), ("USD", 2, 5)]
         assert terms.grant("claims", "summary", later) is None
         assert terms.grant("claims", "summary", later - SECOND).tokens_per_minute == 1000
+
+
+class TestWhatBeganBeforeItWasWrittenDown:
+    """As what is brought along from elsewhere did, with the day since when it holds."""
+
+    LATER = AT + timedelta(minutes=30)
+
+    def test_a_grant_is_found(self, team, model):
+        other = TeamFactory(slug="prior")
+        grant(other, model)
+        terms = load(Terms())
+        assert grant(team, model, tokens=70).active_from < AT
+        load(terms, self.LATER)
+        assert terms.grant("claims", "summary", self.LATER).tokens_per_minute == 70
+        assert terms.grant("prior", "summary", self.LATER).tokens_per_minute == 1000
+
+    def test_a_budget_is_found_once_also_where_it_could_not_count_at_first(self, team):
+        put(10, team=TeamFactory(slug="prior"))
+        terms = load(Terms())
+        made = put(20, team=team)
+        for _ in range(2):  # its counter was not ready, so it was not put in force
+            assert [term.pk for term in terms.load(self.LATER)] == [made.pk]
+        load(terms, self.LATER)
+        assert terms.load(self.LATER) == []
+        assert limits(terms, self.LATER) == [("USD", 2, 20)]
+        assert limits(terms, self.LATER, team="prior") == [("USD", 2, 10)]
 
 
 class TestLimits:
