@@ -9,7 +9,14 @@ import pytest
 from apps.access import actions as access
 from apps.access.budgets import actions as budgets
 from apps.access.budgets.terms import Terms
-from apps.access.holds.models import ALWAYS_FROM, ALWAYS_TO, Counter, Kind
+from apps.access.holds.models import (
+    ALWAYS_FROM,
+    ALWAYS_TO,
+    BudgetReservation,
+    Counter,
+    Kind,
+    SettledCall,
+)
 from apps.accounts.models import Role
 from apps.catalog.retirement.models import Retirement
 from apps.gateway.effective.models import GatewayDrift
@@ -309,14 +316,16 @@ class TestWhyItWas:
 
     def test_tells_what_was_held_and_settled(self, grant):
         event, foreign = call(outcome="METERED", input_tokens=1, output_tokens=1), uuid4()
-        owner_runs(f"""INSERT INTO access_budgetreservation
-            (call_id, cost_center, team, model, usd, tokens, minute_tokens, reserved_at, expires_at)
-            VALUES ('{foreign}', 'CC', 'claims-review', 'm', 1.5, 4000, 4000, '{LATER}',
-            '{LATER + HOUR}')""")  # noqa: S608
-        owner_runs(f"""INSERT INTO access_settledcall
-            (call_id, cost_center, team, model, usd, tokens, occurred_at, settled_at)
-            VALUES ('{event.event_id}', 'CC', 'claims-review', 'm', NULL, 2, '{LATER}',
-            '{LATER}')""")  # noqa: S608
+        names = {"cost_center": "CC", "team": "claims-review", "model": "m"}
+        with as_owner():
+            BudgetReservation.objects.create(
+                call_id=foreign, usd=Decimal("1.5"), tokens=4000, minute_tokens=4000,
+                reserved_at=LATER, expires_at=LATER + HOUR, **names,
+            )  # fmt: skip
+            SettledCall.objects.create(
+                call_id=event.event_id, usd=None, tokens=2, occurred_at=LATER, settled_at=LATER,
+                **names,
+            )  # fmt: skip
         held = gather.held_by(event.event_id)
         assert (held.reserved, held.settled, held.is_open) == (None, "2 tokens, no price", False)
         open_one = gather.held_by(foreign)
