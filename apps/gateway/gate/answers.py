@@ -194,6 +194,7 @@ class Counter:
     _cached: int | None = None
     _choices: dict[int, _Choice] = field(default_factory=dict)
     _is_broken: bool = False
+    _read: int | None = None  # bytes of the request's texts, once they were counted
 
     def whole(self, document: Mapping[str, Any]) -> None:
         """Take a plain answer."""
@@ -270,8 +271,9 @@ class Counter:
         """Return how many tokens the request's texts make; None where pictures do."""
         if self.call.has_images or not self.call.texts:
             return None
-        size = sum(len(text.text.encode(errors="replace")) for text in self.call.texts)
-        return math.ceil(size / BYTES_A_TOKEN)
+        if self._read is None:  # a stream asks with each of its pieces
+            self._read = sum(len(text.text.encode(errors="replace")) for text in self.call.texts)
+        return math.ceil(self._read / BYTES_A_TOKEN)
 
     def _estimated_output(self, ending: Ending) -> int | None:
         """Return how many tokens the answer had; None where it would have come whole and did not

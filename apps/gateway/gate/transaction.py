@@ -10,6 +10,7 @@ halves go to the record; and an answer that must be recorded and is not, does no
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,6 +23,8 @@ from apps.gateway.gate.refusals import Refusal
 from apps.gateway.gate.steps import AnswerGuard, Away, Blocked, Guard, Purse, Record, Verdict
 
 DONE = b"data: [DONE]\n\n"
+# The numbers of an embedding: millions of them at times, which hold no words and are not read.
+_VECTOR = re.compile(rb'"embedding"\s*:\s*\[[-+0-9.eE,\s]*+\]')
 
 
 @dataclass(frozen=True)
@@ -140,13 +143,16 @@ class Transaction:
         return body
 
     async def _inspected(self, body: bytes) -> bytes:
-        document = _read(body)
+        document = _read(_VECTOR.sub(b'"embedding":[]', body))
         self._counter.whole(document)
         try:
-            is_masked = await self._guard.whole(document)
+            if not await self._guard.whole(document):
+                return body
         except Away as problem:
             raise refusals.unreadable_answer(str(problem)) from problem
-        return json.dumps(document).encode() if is_masked else body
+        if _VECTOR.search(body):
+            raise refusals.unreadable_answer("words stand among its vectors")
+        return json.dumps(document).encode()
 
     async def piece(self, data: bytes, *, is_end: bool) -> Piece:
         """Take the next bytes of a streamed answer, and return what may go to the caller now. A

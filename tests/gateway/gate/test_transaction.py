@@ -201,3 +201,49 @@ def test_a_stream_that_is_stopped_tells_its_usage(told: Any, images: bool, usage
     event = an_event(choices=[{"index": 0, "delta": {"content": "bad words"}}], usage=told)
     piece = asyncio.run(call.piece(event, is_end=False))
     assert json.loads(piece.data.split(b"\n\n")[0][6:]) == {"choices": [], "usage": usage}
+
+
+VECTORS = b"""{"data": [{"index": 0, "embedding": [-1.5e-3, 2,
+ 0.1]}, {"index": 1, "embedding": []}],
+ "note": "\\"embedding\\": [1]", "usage": {"prompt_tokens": 3}}"""
+
+
+def test_vectors_pass_as_they_came_and_all_else_is_inspected() -> None:
+    """Reading their numbers would keep the gate from other calls."""
+    steps, seen = Noting(), []
+    call = begun(steps, operation="EMBEDDING")
+    steps._check = seen.append  # type: ignore[method-assign]
+    assert asyncio.run(call.whole(VECTORS)) == VECTORS
+    assert json.loads(seen[0]) == {
+        "data": [{"index": 0, "embedding": []}, {"index": 1, "embedding": []}],
+        "note": '"embedding": [1]', "usage": {"prompt_tokens": 3},
+    }  # fmt: skip
+    assert steps.notes[3] == ("settle", Basis.USAGE, Completeness.COMPLETE, 0)
+
+
+@pytest.mark.parametrize(
+    "vector", [b'["a word"]', b'[1, "a word"]', b'"YSB3b3Jk"', b"[[1]]", b'{"a word": 1}']
+)
+def test_what_is_no_vector_is_inspected_as_it_stands(vector: bytes) -> None:
+    steps, seen = Noting(), []
+    call = begun(steps, operation="EMBEDDING")
+    steps._check = seen.append  # type: ignore[method-assign]
+    body = b'{"data": [{"embedding": ' + vector + b"}]}"
+    assert asyncio.run(call.whole(body)) == body
+    assert json.loads(seen[0]) == json.loads(body)
+
+
+def test_vectors_with_words_that_a_rule_masks_are_held_back() -> None:
+    steps = Noting()
+    call = begun(steps, operation="EMBEDDING")
+
+    async def mask(document: dict[str, Any]) -> bool:
+        document["note"] = "[REDACTED]"
+        return True
+
+    steps.whole = mask  # type: ignore[method-assign]
+    with pytest.raises(Refusal, match="among its vectors"):
+        asyncio.run(call.whole(VECTORS))
+    body = b'{"choices": [], "note": "a word"}'
+    plain = begun(steps)
+    assert json.loads(asyncio.run(plain.whole(body)))["note"] == "[REDACTED]"
