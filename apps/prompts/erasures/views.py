@@ -1,6 +1,7 @@
 """Pages of erasures: asking for one, deciding about it, and its receipt."""
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from uuid import UUID
 
@@ -149,12 +150,20 @@ def _receipt_rows(item: ErasureRequest) -> list[tuple[str, object]]:
         ("Keys destroyed", f"{len(item.receipt['keys_destroyed']):,}"),
         ("Calls that nobody reads any more", f"{said['unreadable']:,}"),
         ("Of them, ciphertext left in S3", f"{said['ciphertext_left_in_s3']:,}"),
-        ("Keys in the memory of gates until", left["keys_in_memory_of_gates_until"]),
-        ("Wrapped keys in backups until", left["wrapped_keys_in_backups_until"]),
+        ("Keys in the memory of gates until", _moment(left["keys_in_memory_of_gates_until"])),
+        ("Wrapped keys in backups until", _moment(left["wrapped_keys_in_backups_until"])),
         ("Not reached: named nobody", f"{lost['sent_without_a_member_or_case']:,}"),
         ("Not reached: other secret", f"{lost['hashed_with_another_secret']:,}"),
         ("Digest", {"text": item.receipt_digest, "mono": True, "copy": True}),
     ]
+
+
+def _moment(text: str) -> str:
+    """Return a receipt's moment as people read it; other words as they are."""
+    try:
+        return f"{datetime.fromisoformat(text):%d %b %Y %H:%M} UTC"
+    except ValueError:
+        return text
 
 
 def _event_url(user: User, item: ErasureRequest) -> str:
