@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
+from django.db import DatabaseError, connection, transaction
 from django.db.models import F
 
 from apps.common.envelope import seal
@@ -113,13 +114,25 @@ class Recorder:
             self._enqueue(kept, keep)
 
     async def close(self, *, seconds: float = 5.0) -> None:
-        """Write what is queued, for so long at most; the rest is lost, and counted by `load`."""
+        """Write what is queued, for so long at most; the rest is lost, and counted."""
         if self._task is not None and not self._task.done():
             await asyncio.wait([self._task], timeout=seconds)
             self._task.cancel()
         for kept, keep in self._queue:
             self._lose(kept, keep, ENDED)
         self._queue.clear()
+        if self._lost:
+            await asyncio.to_thread(self._note_lost_at_the_end)
+
+    def _note_lost_at_the_end(self) -> None:
+        """Write down what was lost, in a thread that ends with it."""
+        try:
+            note_lost(self._lost)
+            self._lost = Counter()
+        except DatabaseError as error:
+            log.error("%s lost prompts are counted nowhere: %s", self._lost.total(), type(error))
+        finally:
+            connection.close()
 
     def _enqueue(self, kept: Kept, keep: Keep) -> None:
         is_full = len(self._queue) >= self._most
@@ -198,9 +211,10 @@ async def _sealed(kept: Kept, keep: Keep, key: Key) -> Entry:
     )
 
 
+@transaction.atomic
 def note_lost(lost: Counter[tuple[datetime, str, str]]) -> None:
     """Add to the hours in which texts were lost."""
-    for (hour, data_class, because), count in lost.items():
+    for (hour, data_class, because), count in list(lost.items()):
         row, _ = LostPrompts.objects.get_or_create(
             hour=hour, data_class=data_class, because=because, defaults={"count": 0}
         )
