@@ -39,7 +39,9 @@ DOUBLE = "its request id is another call's"
 
 def from_settings() -> "Budgets":
     """Return the purse of a process of this deployment."""
-    return Budgets(Writer(address_from(settings.DATABASES["default"]), now), settings.PORTAL_URL)
+    longest = timedelta(seconds=settings.GATE_CALL_SECONDS) + MINUTE
+    writer = Writer(address_from(settings.DATABASES["default"]), now, longest=longest)
+    return Budgets(writer, settings.PORTAL_URL)
 
 
 @dataclass

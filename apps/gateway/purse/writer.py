@@ -27,7 +27,7 @@ from apps.gateway.purse.turns import LEASE, SQL, Answer, Settled, Turn, Wanted, 
 TIMEOUT = 2.0  # seconds that a caller waits for the database, at most
 PAUSE = 0.25  # seconds between two tries to reach it
 EXTENDED_EVERY = LEASE / 4
-LONGEST_HELD = timedelta(minutes=20)  # longer than the gateway lets any call last
+LONGEST_HELD = timedelta(minutes=61)  # longer than a gate lets any call last
 AT_ONCE = 400  # calls of a turn
 MOST_WAITING = 20_000  # of each kind: a gate that cannot tell what it settled takes no more calls
 TRIES = 3  # of a turn that the database refused because of another one
@@ -50,7 +50,7 @@ class _Waiting:
 @dataclass
 class Writer:
     """Reserves and settles for one process. address: of the database, for psycopg; now: tells the
-    time.
+    time; longest: for so long the lease of a call goes on at most.
 
     It lives in one event loop: `reserve` starts it there, `close` ends it.
     """
@@ -58,6 +58,7 @@ class Writer:
     address: str
     now: Callable[[], datetime]
     timeout: float = TIMEOUT
+    longest: timedelta = LONGEST_HELD
     turns: int = 0  # how many were committed, for whoever measures
     tried_again: int = 0  # and how many were not, because another one was in their way
     _waiting: list[_Waiting] = field(default_factory=list)
@@ -152,7 +153,7 @@ class Writer:
             return []
         self._extended_at = now
         for call, since in list(self._held.items()):
-            if now - since > LONGEST_HELD:
+            if now - since > self.longest:
                 log.error("the call %s was never settled: its lease ends", call)
                 del self._held[call]
         return [call for call, since in self._held.items() if now - since >= EXTENDED_EVERY]

@@ -351,6 +351,23 @@ class TestWriter:
         asyncio.run(work())
         assert not BudgetReservation.objects.exists()
 
+    def test_lets_the_lease_of_a_call_end_that_lasts_longer_than_any(self, world, caplog):
+        clock = Clock()
+
+        async def work():
+            async with purse_of(clock) as purse:
+                call, other = a_call(), a_call()
+                await purse.reserve(call)
+                clock.at += purse.writer.longest - LEASE / 2
+                await purse.reserve(other)
+                clock.at += LEASE
+                purse.writer._comes.set()
+                while purse.writer._held.keys() != {other.id}:
+                    await asyncio.sleep(0.01)
+                return call.id
+
+        assert str(asyncio.run(work())) in caplog.text
+
     def test_gives_back_what_was_reserved_for_a_caller_that_no_longer_waits(self, world):
         async def work():
             async with purse_of() as purse:
