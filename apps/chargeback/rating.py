@@ -3,12 +3,14 @@ once, where a statement line is made.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from decimal import Decimal
 
 from apps.common.counts import counted
 from apps.common.money import exact
 from apps.metering.skus import UNITS, Sku, quantities
+
+_FIELDS = tuple((sku, sku.lower()) for sku in Sku)  # of Prices
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,8 @@ class Prices:
     @property
     def by_sku(self) -> dict[Sku, Decimal]:
         """Return SKU → USD, of those that have a price, in the SKUs' own order."""
-        known = asdict(self)
-        return {sku: known[sku.lower()] for sku in Sku if known[sku.lower()] is not None}
+        known = vars(self)
+        return {sku: known[name] for sku, name in _FIELDS if known[name] is not None}
 
     @property
     def as_text(self) -> dict[str, str]:

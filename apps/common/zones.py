@@ -7,6 +7,7 @@ of usage.
 """
 
 from datetime import UTC, date, datetime, time
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from apps.common import periods
@@ -35,6 +36,7 @@ def month_in(zone: str, moment: datetime) -> date:
     return day_in(zone, moment).replace(day=1)
 
 
+@lru_cache(maxsize=256)  # a gate asks for those of its budgets with every call
 def month_bounds_in(zone: str, month: date) -> tuple[datetime, datetime]:
     """Return [first moment of a zone's month, first of its next), in UTC. month: any day of it."""
     first = month.replace(day=1)

@@ -25,6 +25,7 @@ from apps.gateway.gate.steps import Away
 from apps.gateway.purse.turns import LEASE, SQL, Answer, Settled, Turn, Wanted, answers, parameters
 
 TIMEOUT = 2.0  # seconds that a caller waits for the database, at most
+SETTLED_WITHIN = 0.005  # seconds: a turn that only settles waits so long for calls to reserve
 PAUSE = 0.25  # seconds between two tries to reach it
 EXTENDED_EVERY = LEASE / 4
 LONGEST_HELD = timedelta(minutes=61)  # longer than a gate lets any call last
@@ -70,6 +71,7 @@ class Writer:
     _comes: asyncio.Event = field(default_factory=asyncio.Event)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
     _task: asyncio.Task[None] | None = None
+    _soon: asyncio.TimerHandle | None = None  # a turn that only settles
 
     async def reserve(self, wanted: Wanted) -> Answer:
         """Return whether a call is held, and if not, why. Raises Away."""
@@ -106,11 +108,12 @@ class Writer:
         """Take what a call used: into the next turn, and while the database is away into memory."""
         self._held.pop(settled.id, None)
         self._settled[settled.id] = settled
-        self._wake()
+        self._wake_soon()
 
     async def flushed(self) -> None:
         """Wait until everything that was settled so far is told."""
         while self._settled or self._waiting:
+            self._wake()
             self._idle.clear()
             await self._idle.wait()
 
@@ -119,6 +122,9 @@ class Writer:
         with suppress(TimeoutError):
             async with asyncio.timeout(self.timeout):
                 await self.flushed()
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -131,6 +137,18 @@ class Writer:
             self._task = asyncio.get_running_loop().create_task(self._run())
         self._comes.set()
 
+    def _wake_soon(self) -> None:
+        """Let what is settled wait a moment for calls that are to be reserved, which take it along:
+        nobody waits for it.
+        """
+        if self._soon is None:
+            self._soon = asyncio.get_running_loop().call_later(SETTLED_WITHIN, self._wake_now)
+
+    def _wake_now(self) -> None:
+        self._soon = None
+        if self._settled:
+            self._wake()
+
     # -- Turns -------------------------------------------------------------------------------------
     async def _run(self) -> None:
         while True:
@@ -141,8 +159,10 @@ class Writer:
             extended = self._to_extend()
             if self._waiting or self._settled or extended:
                 await self._turn(extended)
-            if self._waiting or self._settled:
+            if self._waiting:
                 self._comes.set()
+            elif self._settled:
+                self._wake_soon()
             else:
                 self._idle.set()
 

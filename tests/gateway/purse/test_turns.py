@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from apps.access.holds.models import ALWAYS_FROM, BudgetReservation, Counter, Kind, SettledCall
 from apps.gateway.purse.turns import (
@@ -18,6 +20,7 @@ from apps.gateway.purse.turns import (
     Turn,
     Wanted,
     Whose,
+    quoted,
 )
 from tests.gateway.purse.worlds import take as take_at
 
@@ -221,3 +224,15 @@ class TestLeases:
         SettledCall.objects.update(summed_at=NOW)
         with pytest.raises(IntegrityError, match="once"), transaction.atomic():
             SettledCall.objects.update(summed_at=NOW + LEASE)
+
+
+@settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.lists(st.text(st.characters(exclude_characters="\0", codec="utf-8"))))
+def test_texts_in_an_array_arrive_as_they_are(texts):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT %s::text[]", [f"{{{','.join(quoted(one) for one in texts)}}}"])
+        assert cursor.fetchone() == (texts,)
