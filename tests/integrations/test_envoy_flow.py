@@ -5,8 +5,8 @@ import json
 
 import pytest
 from envoy.service.ext_proc.v3 import external_processor_pb2 as pb
+from google.protobuf import json_format
 
-from apps.integrations.envoy import messages
 from apps.integrations.envoy.exchange import Admitted, Part, Refused
 from apps.integrations.envoy.flow import Flow, OutOfOrder, State
 from tests.integrations.envoy_talk import (
@@ -99,7 +99,7 @@ class TestAPlainCall:
         answers, _ = said(
             judge, request_headers(), request_body(b"{}"), answer_headers(), answer_body(b"[1]")
         )
-        told = messages.json_format.MessageToDict(answers[-1].dynamic_metadata)
+        told = json_format.MessageToDict(answers[-1].dynamic_metadata)
         assert told == {"quartermaster.usage": {"basis": "USAGE", "output_tokens": 5}}
 
 

@@ -16,6 +16,9 @@ from apps.integrations.envoy.messages import Message
 
 Found = TypeVar("Found")
 EVENTS = "text/event-stream"
+# The same for every call, and never written to. An answer that is compressed could not be read.
+_REQUEST_GOES_ON = messages.go_on("request", removing=["accept-encoding"])
+_ANSWER_GOES_ON = messages.go_on("response")
 
 
 class OutOfOrder(Exception):
@@ -76,8 +79,7 @@ class Flow:
         if message.request_headers.end_of_stream:
             return await self._judge(has_body=False)
         self.state = State.BODY
-        # an answer that is compressed could not be read
-        return [messages.go_on("request", removing=["accept-encoding"])]
+        return [_REQUEST_GOES_ON]
 
     async def _request_body(self, message: Message) -> list[Message]:
         self._want("request_body", State.BODY)
@@ -108,7 +110,7 @@ class Flow:
             self.state = State.STREAM
             return [self._noted(messages.stream())]
         self.state = State.PLAIN
-        return [messages.go_on("response")]
+        return [_ANSWER_GOES_ON]
 
     def _foreign(self, *, is_end: bool) -> list[Message]:
         """Let an answer pass that a filter before this one gave: no model was asked. A model cannot
@@ -117,7 +119,7 @@ class Flow:
         if self.state is State.BODY and self._status == 200:
             raise self._out_of_order("response_headers")
         self.state = State.WHOLE if is_end else State.FOREIGN
-        return [messages.go_on("response")]
+        return [_ANSWER_GOES_ON]
 
     async def _response_body(self, message: Message) -> list[Message]:
         self._want("response_body", State.PLAIN, State.STREAM, State.FOREIGN)

@@ -7,7 +7,6 @@ from envoy.config.core.v3 import base_pb2
 from envoy.extensions.filters.http.ext_proc.v3 import processing_mode_pb2
 from envoy.service.ext_proc.v3 import external_processor_pb2 as pb
 from envoy.type.v3 import http_status_pb2
-from google.protobuf import json_format
 
 from apps.integrations.envoy.exchange import Admitted, Refused
 
@@ -37,11 +36,27 @@ def claims_of(request: Message) -> dict[str, Any] | None:
     metadata = request.metadata_context.filter_metadata
     if TOKEN_NAMESPACE not in metadata:
         return None
-    payloads = [value for value in metadata[TOKEN_NAMESPACE].fields.values()]
+    payloads = list(metadata[TOKEN_NAMESPACE].fields.values())
     if len(payloads) != 1 or payloads[0].WhichOneof("kind") != "struct_value":
         return None
-    found: dict[str, Any] = json_format.MessageToDict(payloads[0].struct_value)
-    return found
+    return {name: _plain(value) for name, value in payloads[0].struct_value.fields.items()}
+
+
+def _plain(value: Message) -> Any:
+    """Return a value of a protobuf Struct as JSON's: a whole number as an int."""
+    kind = value.WhichOneof("kind")
+    if kind == "string_value":
+        return value.string_value
+    if kind == "number_value":
+        number = value.number_value
+        return int(number) if number.is_integer() else number
+    if kind == "bool_value":
+        return value.bool_value
+    if kind == "struct_value":
+        return {name: _plain(held) for name, held in value.struct_value.fields.items()}
+    if kind == "list_value":
+        return [_plain(held) for held in value.list_value.values]
+    return None
 
 
 def go_on(half: str, *, removing: Iterable[str] = ()) -> Message:
@@ -119,7 +134,12 @@ def refuse(refused: Refused) -> Message:
 def with_notes(message: Message, notes: Mapping[str, str | float]) -> Message:
     """Return the message with what the access log is told."""
     if notes:
-        message.dynamic_metadata.update({NOTES_NAMESPACE: dict(notes)})
+        fields = message.dynamic_metadata.fields[NOTES_NAMESPACE].struct_value.fields
+        for name, note in notes.items():
+            if isinstance(note, str):
+                fields[name].string_value = note
+            else:
+                fields[name].number_value = note
     return message
 
 

@@ -57,7 +57,10 @@ class Processor(pb_grpc.ExternalProcessorServicer):  # type: ignore[misc]
             log.error("a call failed: %s", _place(error))
             await _say_so(flow, context)
         finally:
-            self._close(exchange)
+            if is_whole:
+                await _close(exchange)  # it ended before its last answer went out
+            else:
+                self._close(exchange)
         if not is_whole:
             await context.abort(grpc.StatusCode.ABORTED, problem)
 
