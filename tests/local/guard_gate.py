@@ -38,9 +38,12 @@ class Never:
     reach = Reach(0, 0, 0)
     is_near = False
 
-    def may_hold(self, text: str) -> bool:
+    def may_hold(self, text: str, new: int = 0) -> bool:
         """Ask for everything."""
         return True
+
+    def at_once(self, texts: Any) -> None:
+        """Wait to be asked."""
 
     async def find(self, texts: Any) -> Any:
         """Wait."""

@@ -44,7 +44,7 @@ class OpenAnswer:
         """Change nothing."""
         return False
 
-    async def feed(self, event: Event) -> list[Event]:
+    async def feed(self, event: Event, *, more: bool = False) -> list[Event]:
         """Hold nothing back."""
         return [event]
 

@@ -73,8 +73,10 @@ class AnswerGuard(Protocol):
     async def whole(self, document: dict[str, Any]) -> bool:
         """Inspect a plain answer. True: something in the document was masked."""
 
-    async def feed(self, event: Event) -> list[Event]:
-        """Take the next event of a stream, and return those that may go on."""
+    async def feed(self, event: Event, *, more: bool = False) -> list[Event]:
+        """Take the next event of a stream, and return those that may go on. more: another one is
+        fed at once, so that all of them may be inspected together with the last.
+        """
 
     async def end(self) -> list[Event]:
         """Return what is left of a stream that ended."""

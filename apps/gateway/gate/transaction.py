@@ -11,7 +11,7 @@ halves go to the record; and an answer that must be recorded and is not, does no
 import asyncio
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -161,38 +161,41 @@ class Transaction:
         """
         if self._end is not None:
             return Piece(b"", is_last=True)
+        released: list[Event] = []
         try:
-            events = await self._released(data, is_end=is_end)
+            await self._release(data, released, is_end=is_end)
         except Refusal as refusal:
-            return await self._stop(refusal)
+            return await self._stop(released, refusal)
         except Away as problem:
-            return await self._stop(refusals.unreadable_answer(str(problem)))
+            return await self._stop(released, refusals.unreadable_answer(str(problem)))
         except Exception:
             self._ending = Ending.BROKEN
             raise
-        sent = b"".join(event.raw for event in events)
+        sent = b"".join([event.raw for event in released])
         self._sent += sent
         if is_end:
             await self._ends(bytes(self._sent), None, self._counter.used(Ending.WHOLE))
         return Piece(sent, is_end)
 
-    async def _released(self, data: bytes, *, is_end: bool) -> list[Event]:
-        """Return the events that the guard lets go. All that came was made, so it is counted before
-        any of it is looked at.
+    async def _release(self, data: bytes, released: list[Event], *, is_end: bool) -> None:
+        """Add the events that the guard lets go, also where a later one of them is refused. All
+        that came was made, so it is counted before any of it is looked at.
         """
         events = self._splitter.feed(data)
         if is_end:
             events += self._splitter.end()
         for event in events:
             self._counter.see(event)
-        found = [released for event in events for released in await self._guard.feed(event)]
+        last = len(events) - 1
+        for number, event in enumerate(events):
+            released += await self._guard.feed(event, more=number < last)
         if is_end:
-            found += await self._guard.end()
-        return found
+            released += await self._guard.end()
 
-    async def _stop(self, refusal: Refusal) -> Piece:
+    async def _stop(self, released: Sequence[Event], refusal: Refusal) -> Piece:
         used = self._counter.used(Ending.STOPPED)
-        last = _said({"choices": [], "usage": _usage(used)}) + _said({"error": refusal.error()})
+        last = b"".join([event.raw for event in released])
+        last += _said({"choices": [], "usage": _usage(used)}) + _said({"error": refusal.error()})
         self._sent += last + DONE
         await self._ends(bytes(self._sent), refusal, used)
         return Piece(last + DONE, is_last=True, refusal=refusal)

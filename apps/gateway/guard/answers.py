@@ -62,6 +62,7 @@ class InspectedAnswer:
         self._reaches = [rule.provider.reach for rule in rules]
         self._holds = [n for n, rule in enumerate(rules) if rule.does is not Does.MONITOR]
         self._flows: dict[Lane, Flow] = {}
+        self._new: dict[int, Flow] = {}  # texts that came further since the rules looked
         self._queue = Queue()
         self._ended: set[int] = set()
         self._known: Known | None = None
@@ -84,8 +85,10 @@ class InspectedAnswer:
                 drop_logprobs(choice)
         return bool(changed)
 
-    async def feed(self, event: Event) -> list[Event]:
-        """Take the next event of a stream, and return those that may go on. Raises Refusal."""
+    async def feed(self, event: Event, *, more: bool = False) -> list[Event]:
+        """Take the next event of a stream, and return those that may go on. more: the next one is
+        there already, so that the rules look at both together. Raises Refusal.
+        """
         if not self._rules:
             return [event]
         found = self._parts(event.document or {})
@@ -93,6 +96,9 @@ class InspectedAnswer:
         for one in several:
             again = found if one is event else self._parts(one.document or {})
             await self._take(one, again)
+        if more:
+            return []
+        await self._look_at_new()
         return self._released()
 
     async def end(self) -> list[Event]:
@@ -123,8 +129,7 @@ class InspectedAnswer:
         waiting = self._waiting(event, [part for part in found if part.lane and part.text])
         waiting.is_changed = is_changed
         self._queue.add(waiting)
-        touched = {id(flow): flow for flow, _, _ in waiting.pieces}
-        await self._look(list(touched.values()))
+        self._new |= {id(flow): flow for flow, _, _ in waiting.pieces}
         await self._close(waiting, is_end=streams.is_end(event))
 
     def _waiting(self, event: Event, found: Sequence[Part]) -> Waiting:
@@ -178,6 +183,10 @@ class InspectedAnswer:
             flow.written.is_whole = True
         await self._look(flows)
 
+    async def _look_at_new(self) -> None:
+        flows, self._new = list(self._new.values()), {}
+        await self._look(flows)
+
     async def _look(self, flows: Sequence[Flow]) -> None:
         """Let each rule see what is new: first those of this process, which cost least, then all
         others at once.
@@ -185,7 +194,8 @@ class InspectedAnswer:
         far = []
         for number, rule in enumerate(self._rules):
             if rule.provider.is_near:
-                await self._rule_looks(number, rule, flows)
+                while shown := _to_see(number, rule, flows):
+                    await self._see(rule, shown)
             else:
                 far.append(self._rule_looks(number, rule, flows))
         if len(far) == 1:
@@ -194,17 +204,8 @@ class InspectedAnswer:
             await _all(far)
 
     async def _rule_looks(self, number: int, rule: ReadyRule, flows: Sequence[Flow]) -> None:
-        while asked := _asked(number, flows):
-            shown = []
-            for flow, look, span in asked:
-                if rule.provider.may_hold(
-                    flow.written.part(Span(max(look.decided, span.start), span.end))
-                ):
-                    shown.append((flow, look, span))
-                else:
-                    look.take(flow.written, span, ())
-            if shown:
-                await self._see(rule, shown)
+        while shown := _to_see(number, rule, flows):
+            await self._see(rule, shown)
 
     async def _see(self, rule: ReadyRule, shown: Sequence[tuple[Flow, Look, Span]]) -> None:
         texts = [Text(flow.where, "assistant", flow.written.part(span)) for flow, _, span in shown]
@@ -274,6 +275,21 @@ class InspectedAnswer:
     def _unreadable(self, where: str) -> Refusal:
         why = f"no rule can read {where}"
         return _with(refusals.unreadable_answer(why), self.verdict())
+
+
+def _to_see(number: int, rule: ReadyRule, flows: Sequence[Flow]) -> list[tuple[Flow, Look, Span]]:
+    """Return what a rule must look at next; what holds no find for sure is taken as seen."""
+    while asked := _asked(number, flows):
+        shown = []
+        for flow, look, span in asked:
+            new = max(look.decided - span.start, 0)
+            if rule.provider.may_hold(flow.written.part(span), new):
+                shown.append((flow, look, span))
+            else:
+                look.take(flow.written, span, ())
+        if shown:
+            return shown
+    return []
 
 
 def _asked(number: int, flows: Sequence[Flow]) -> list[tuple[Flow, Look, Span]]:

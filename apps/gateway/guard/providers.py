@@ -42,8 +42,13 @@ class Provider(Protocol):
     def is_near(self) -> bool:
         """Tell whether it looks in this process, so that to ask it costs little."""
 
-    def may_hold(self, text: str) -> bool:
-        """Tell whether a find can lie in a text, without looking for it."""
+    def may_hold(self, text: str, new: int = 0) -> bool:
+        """Tell whether a find can lie in a text and end behind `new`, without looking for it."""
+
+    def at_once(self, texts: Sequence[Text]) -> list[Hit] | None:
+        """Return what stands in the texts where that takes next to no time, else None: `find` must
+        be asked. Raises whatever goes wrong.
+        """
 
     async def find(self, texts: Sequence[Text]) -> list[Hit]:
         """Return what stands in the texts. Raises whatever goes wrong."""
@@ -69,23 +74,33 @@ class Patterns:
         default_factory=dict, compare=False, repr=False
     )
 
-    def may_hold(self, text: str) -> bool:
+    def may_hold(self, text: str, new: int = 0) -> bool:
         """Tell whether the detector must look."""
-        return not isinstance(self.detector, Recognizers) or self.detector.may_hold(text)
+        return not isinstance(self.detector, Recognizers) or self.detector.may_hold(text, new)
 
-    async def find(self, texts: Sequence[Text]) -> list[Hit]:
-        """Return what stands in the texts. Rules that want other finds of the same detector ask one
-        after another, so what it found is kept for a moment: until the loop turns.
+    def at_once(self, texts: Sequence[Text]) -> list[Hit] | None:
+        """Return what stands in little text. Rules that want other finds of the same detector ask
+        one after another, so what it found is kept for a moment: until the loop turns.
         """
+        if not self.is_quick or sum(len(text.text) for text in texts) > LITTLE:
+            return None
         key = tuple(texts)
         if key not in self._found:
-            self._found[key] = await self._look(texts)
-            asyncio.get_running_loop().call_soon(self._found.pop, key, None)
+            self._keep(key, self.detector.detect(texts))
         return self._found[key]
 
+    async def find(self, texts: Sequence[Text]) -> list[Hit]:
+        """Return what stands in the texts, and keep it for as long as `at_once` does."""
+        key = tuple(texts)
+        if key not in self._found:
+            self._keep(key, await self._look(texts))
+        return self._found[key]
+
+    def _keep(self, key: tuple[Text, ...], hits: list[Hit]) -> None:
+        self._found[key] = hits
+        asyncio.get_running_loop().call_soon(self._found.pop, key, None)
+
     async def _look(self, texts: Sequence[Text]) -> list[Hit]:
-        if self.is_quick and sum(len(text.text) for text in texts) <= LITTLE:
-            return self.detector.detect(texts)
         loop = asyncio.get_running_loop()
         found: list[Hit] = []
         for text in texts:
@@ -136,9 +151,12 @@ class Classifier:
     reach: Reach = MODEL_REACH
     is_near: bool = False
 
-    def may_hold(self, text: str) -> bool:
+    def may_hold(self, text: str, new: int = 0) -> bool:
         """Tell that only blank texts need not be shown."""
-        return bool(text.strip())
+        return bool(text[new:].strip())
+
+    def at_once(self, texts: Sequence[Text]) -> None:
+        """Return None: somebody else is asked."""
 
     async def find(self, texts: Sequence[Text]) -> list[Hit]:
         """Return the pieces with such a label. Many are asked about in one question."""
@@ -177,9 +195,12 @@ class ChatGuard:
     reach: Reach = MODEL_REACH
     is_near: bool = False
 
-    def may_hold(self, text: str) -> bool:
+    def may_hold(self, text: str, new: int = 0) -> bool:
         """Tell that only blank texts need not be shown."""
-        return bool(text.strip())
+        return bool(text[new:].strip())
+
+    def at_once(self, texts: Sequence[Text]) -> None:
+        """Return None: somebody else is asked."""
 
     async def find(self, texts: Sequence[Text]) -> list[Hit]:
         """Return the pieces that meet the criterion."""
@@ -211,9 +232,12 @@ class Presidio:
     reach: Reach = ANALYZER_REACH
     is_near: bool = False
 
-    def may_hold(self, text: str) -> bool:
+    def may_hold(self, text: str, new: int = 0) -> bool:
         """Tell that only blank texts need not be shown."""
-        return bool(text.strip())
+        return bool(text[new:].strip())
+
+    def at_once(self, texts: Sequence[Text]) -> None:
+        """Return None: somebody else is asked."""
 
     async def find(self, texts: Sequence[Text]) -> list[Hit]:
         """Return what the analyzer finds."""

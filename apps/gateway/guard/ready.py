@@ -145,13 +145,20 @@ class Chosen:
         """Tell whether it looks in this process."""
         return self.provider.is_near
 
-    def may_hold(self, text: str) -> bool:
-        """Tell whether a find can lie in a text."""
-        return self.provider.may_hold(text)
+    def may_hold(self, text: str, new: int = 0) -> bool:
+        """Tell whether a find can lie in a text and end behind `new`."""
+        return self.provider.may_hold(text, new)
+
+    def at_once(self, texts: Sequence[Text]) -> list[Hit] | None:
+        """Return the finds that count, where that takes next to no time."""
+        found = self.provider.at_once(texts)
+        return None if found is None else self._counting(found)
 
     async def find(self, texts: Sequence[Text]) -> list[Hit]:
         """Return the finds that count."""
-        found = await self.provider.find(texts)
+        return self._counting(await self.provider.find(texts))
+
+    def _counting(self, found: Sequence[Hit]) -> list[Hit]:
         return [hit for hit in found if hit.detector in self.detectors]
 
 
@@ -163,9 +170,12 @@ class Nobody:
     reach: Reach = Reach(0, 0, 0)
     is_near: bool = False
 
-    def may_hold(self, text: str) -> bool:
+    def may_hold(self, text: str, new: int = 0) -> bool:
         """Tell that each text should be looked at."""
         return True
+
+    def at_once(self, texts: Sequence[Text]) -> None:
+        """Return None: nobody answers at once."""
 
     async def find(self, texts: Sequence[Text]) -> list[Hit]:
         """Raise PermanentError."""

@@ -109,7 +109,7 @@ class World:
         await self._work("inspect answer", self._release(PLAIN))
         return False
 
-    async def feed(self, event: Event) -> list[Event]:
+    async def feed(self, event: Event, *, more: bool = False) -> list[Event]:
         await self._work("inspect answer", self._release(event.raw))
         return [event]
 

@@ -64,7 +64,7 @@ class Noting:
         self._check(json.dumps(document))
         return False
 
-    async def feed(self, event: Event) -> list[Event]:
+    async def feed(self, event: Event, *, more: bool = False) -> list[Event]:
         self._check(event.raw.decode())
         return [event]
 
@@ -126,14 +126,17 @@ def test_a_stream_that_its_client_leaves_is_settled_by_what_passed() -> None:
 
 
 def test_a_rule_that_blocks_ends_a_stream_well() -> None:
-    """With what was used, the reason and the end mark; nothing of what was found."""
+    """With what was let go before, what was used, the reason and the end mark; nothing of what was
+    found.
+    """
     steps = Noting(refuses="secret")
     call = begun(steps, stream=True)
     bad = an_event(choices=[{"index": 0, "delta": {"content": "secret"}}])
     piece = asyncio.run(call.piece(WORD + bad + WORD, is_end=False))
     assert piece.is_last
     assert b"secret" not in piece.data
-    usage, error, done = piece.data.decode().strip().split("\n\n")
+    assert piece.data.startswith(WORD)
+    usage, error, done = piece.data[len(WORD) :].decode().strip().split("\n\n")
     assert json.loads(usage[6:])["choices"] == []
     assert json.loads(error[6:])["error"]["guardrail"] == {"rule": "leaks", "phase": "answer"}
     assert done == "data: [DONE]"

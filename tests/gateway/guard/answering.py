@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import chain, repeat
 from uuid import UUID
 
 from apps.gateway.gate.answers import Event, Splitter
@@ -79,11 +80,15 @@ def usage(made: int = 9) -> Event:
     )
 
 
-async def passed(answer: InspectedAnswer, events: Iterable[Event]) -> list[Event]:
-    """Return what a stream lets go, to its end."""
+async def passed(
+    answer: InspectedAnswer, events: Iterable[Event], together: Iterable[bool] = ()
+) -> list[Event]:
+    """Return what a stream lets go, to its end. together: of each event, whether the next one
+    comes with it.
+    """
     found = []
-    for one in events:
-        found += await answer.feed(one)
+    for one, more in zip(events, chain(together, repeat(False)), strict=False):
+        found += await answer.feed(one, more=more)
     return found + await answer.end()
 
 

@@ -2,7 +2,7 @@
 what leaves of the whole text at once.
 """
 
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 
 import pytest
 from hypothesis import given, settings
@@ -63,6 +63,7 @@ CUTS = st.one_of(
     st.lists(st.integers(0, 9), min_size=1, max_size=12),
     st.lists(st.integers(0, 400), min_size=1, max_size=5),
 )
+TOGETHER = st.lists(st.booleans(), max_size=30)  # whether the next event comes in the same piece
 MANY = settings(max_examples=60, deadline=None)
 
 
@@ -125,24 +126,24 @@ def streams(draw):
 
 class TestAnyStream:
     @MANY
-    @given(streams())
-    def test_masks_as_the_whole_text_is_masked(self, drawn):
+    @given(streams(), TOGETHER)
+    def test_masks_as_the_whole_text_is_masked(self, drawn, together):
         events, texts = drawn.events, drawn.texts
         rules = [rule(Does.MASK, one, mask="[X]") for one in PROVIDERS]
-        found = run(passed(guard(*rules), events))
+        found = run(passed(guard(*rules), events, together))
         for (index, channel), text in texts.items():
             assert text_of(found, index, channel) == masks_of(text, PROVIDERS)
 
     @MANY
-    @given(streams())
-    def test_no_character_of_a_blocked_find_leaves(self, drawn):
+    @given(streams(), TOGETHER)
+    def test_no_character_of_a_blocked_find_leaves(self, drawn, together):
         events, texts = drawn.events, drawn.texts
         finds = {lane: [h for p in PROVIDERS for h in whole(t, p)] for lane, t in texts.items()}
         answer, sent = guard(*(rule(Does.BLOCK, one) for one in PROVIDERS)), []
 
         async def all_of_it():
-            for one in events:
-                sent.extend(await answer.feed(one))
+            for one, more in zip(events, chain(together, repeat(False)), strict=False):
+                sent.extend(await answer.feed(one, more=more))
             sent.extend(await answer.end())
 
         if any(finds.values()):

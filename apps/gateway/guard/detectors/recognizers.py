@@ -29,7 +29,8 @@ def always(found: str) -> bool:
 class Recognizer:
     """One way to write an entity. alone, with_word: the scores, 0 to 1. group: the part of the
     pattern that is the entity. words: a pattern of words in lower case; "" for none. only_nearest:
-    a word counts for the first find behind it alone, as "born" for the date that follows.
+    a word counts for the first find behind it alone, as "born" for the date that follows. mark: a
+    short pattern that the text of each match holds, in whatever case; "" where there is none.
     """
 
     entity: str
@@ -40,6 +41,7 @@ class Recognizer:
     group: int = 0
     check: Callable[[str], bool] = always
     only_nearest: bool = False
+    mark: str = ""
 
     @cached_property
     def _expression(self) -> Any:
@@ -75,6 +77,8 @@ class Recognizers:
         self._known = known
         self._threshold = threshold
         self._signs = compiled(signs) if signs else None
+        marks = [one.mark for one in known]
+        self._marks = compiled(f"(?i){'|'.join(marks)}") if all(marks) else None
 
     @property
     def reach(self) -> int:
@@ -94,17 +98,23 @@ class Recognizers:
             found += sorted(alone, key=lambda hit: (hit.start, -hit.score))
         return found
 
-    def may_hold(self, text: str) -> bool:
-        """Tell whether a find can lie in a text, far faster than by looking for it."""
-        return self._has_signs(View(text, PLAIN).text)
+    def may_hold(self, text: str, new: int = 0) -> bool:
+        """Tell whether a find can lie in a text and end behind `new`, far faster than by looking
+        for it.
+        """
+        if self._signs is not None and not self._signs.search(View(text[new:], PLAIN).text):
+            return False
+        return self._has_marks(View(text, PLAIN).text)
 
-    def _has_signs(self, seen: str) -> bool:
-        return self._signs is None or self._signs.search(seen) is not None
+    def _has_marks(self, seen: str) -> bool:
+        return self._marks is None or self._marks.search(seen) is not None
 
     def _in(self, text: Text) -> Iterator[Hit]:
         view = View(text.text, PLAIN)
         seen = view.text
-        if not self._has_signs(seen):
+        if self._signs is not None and not self._signs.search(seen):
+            return
+        if not self._has_marks(seen):
             return
         lower = seen.lower() if seen.isascii() else _lower(seen)
         for one in self._known:

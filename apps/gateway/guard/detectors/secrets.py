@@ -32,35 +32,58 @@ _TOKENS = "|".join(
         r"SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{16,64}",  # SendGrid
     )
 )
+_BEGINNINGS = (  # of _TOKENS
+    "gl(?:pat|ptt|dt|rt)-|xox[abeoprs]-|hv[sbr][.]|sk-|[rs]k_(?:live|test)_|aiza|hf_|npm_|pypi-"
+    "|dop_v1_|sg[.]"
+)
 KNOWN = (
-    Recognizer("PRIVATE_KEY", r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----", 0.99),
-    Recognizer("AWS_ACCESS_KEY", r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}\b", 0.95),
+    Recognizer(
+        "PRIVATE_KEY",
+        r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----",
+        0.99,
+        mark="-----begin",
+    ),
+    Recognizer(
+        "AWS_ACCESS_KEY",
+        r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}\b",
+        0.95,
+        mark="a(?:kia|sia|bia|cca)",
+    ),
     Recognizer(
         "AWS_SECRET_KEY",
         r"(?i)\baws[a-z_ .-]{0,20}(?:secret|key)[a-z_ .-]{0,20}[\"']?[\s:=]{1,4}[\"']?"
         r"([A-Za-z0-9/+]{40})\b",
         0.9,
         group=1,
+        mark="aws",
     ),
     Recognizer(
         "GITHUB_TOKEN",
         r"\b(?:gh[opsur]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{22,255})\b",
         0.95,
+        mark="gh[opsur]_|github_pat_",
     ),
-    Recognizer("JWT", r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{8,}", 0.95),
+    Recognizer(
+        "JWT",
+        r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{8,}",
+        0.95,
+        mark="eyj",
+    ),
     Recognizer(
         "BEARER_TOKEN",
         r"(?i)\bbearer[: ]{1,3}([A-Za-z0-9._~+/-]{20,}=*)",
         0.8,
         group=1,
         check=is_real,
+        mark="bearer",
     ),
-    Recognizer("API_KEY", rf"\b(?:{_TOKENS})\b", 0.9),
+    Recognizer("API_KEY", rf"\b(?:{_TOKENS})\b", 0.9, mark=_BEGINNINGS),
     Recognizer(
         "PASSWORD_IN_URL",
         r"(?i)\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@\"'<>]{0,100}:([^\s/@\"'<>]{3,100})@[a-z0-9]",
         0.85,
         group=1,
+        mark="://",
     ),
     Recognizer(
         "PASSWORD",
@@ -70,6 +93,7 @@ KNOWN = (
         0.7,
         group=1,
         check=is_real,
+        mark="passw|passphrase|pwd|secret|api[_-]?key|(?:access|auth)[_-]?token",
     ),
 )
 ENTITIES = tuple(dict.fromkeys(one.entity for one in KNOWN))

@@ -3,10 +3,13 @@
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from apps.gateway.gate.calls import Text
 from apps.gateway.guard.detectors.hits import without_overlaps
 from apps.gateway.guard.detectors.member_data import canonical, luhn, member_data
+from apps.gateway.guard.detectors.secrets import KNOWN as SECRETS
 from apps.gateway.guard.detectors.secrets import secrets
 
 
@@ -174,3 +177,16 @@ def test_takes_little_time_for_a_page():
     for _ in range(20):
         detector.detect([page])
     assert (time.process_time() - begun) / 20 < 0.010  # measured: 0.001; this machine is shared
+
+
+@pytest.mark.parametrize("known", SECRETS, ids=lambda known: known.entity)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_every_secret_holds_the_mark_without_which_nobody_looks_for_it(known, data):
+    text = data.draw(st.from_regex(known.pattern.replace(r"[^\s", r"[^\s\x80-\U0010ffff")))
+    assert secrets().may_hold(text)
+    assert secrets().may_hold(f"{text} and more", len(text))
+
+
+def test_words_without_a_mark_are_not_looked_at():
+    assert not secrets().may_hold("The member asks for the requested service again.")
