@@ -45,25 +45,24 @@ class Link:
         self._lock = asyncio.Lock()
 
     async def run(self, do: Callable[[Connection], Awaitable[Made]]) -> Made:
-        """Return what `do` gives, in a transaction of its own. Raises Away, and where the database
-        refuses a value, psycopg's IntegrityError or DataError.
+        """Return what `do` gives; each of its statements is a transaction of its own. Raises Away,
+        and where the database refuses a value, psycopg's IntegrityError or DataError.
         """
         try:
             async with asyncio.timeout(self._seconds), self._lock:
-                return await self._in_transaction(do)
+                return await self._do(do)
         except REFUSED:
             raise
         except (psycopg.Error, OSError, TimeoutError) as error:
             await self.close()
             raise Away(self._where) from error
 
-    async def _in_transaction(self, do: Callable[[Connection], Awaitable[Made]]) -> Made:
+    async def _do(self, do: Callable[[Connection], Awaitable[Made]]) -> Made:
         if self._connection is None or self._connection.closed:
             self._connection = await psycopg.AsyncConnection.connect(
                 **self._parameters, autocommit=True
             )
-        async with self._connection.transaction():
-            return await do(self._connection)
+        return await do(self._connection)
 
     async def close(self) -> None:
         """Close the connection; the next use makes another."""

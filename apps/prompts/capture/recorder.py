@@ -13,6 +13,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -25,14 +26,13 @@ from apps.common.persons import opaque_id
 from apps.prompts.capture.keyring import Key, KeyRing
 from apps.prompts.capture.link import Away
 from apps.prompts.capture.terms import Keep, Terms, read_terms
-from apps.prompts.capture.writer import Entry, KeyGone, NotStored, Writer
+from apps.prompts.capture.writer import IN_A_THREAD, Entry, KeyGone, NotStored, Writer
 from apps.prompts.models import LostPrompts, Outcome, Phase
 from apps.prompts.rules.rules import Mode
 from apps.prompts.subjects import Subject, team_subject
 
 MOST_QUEUED, MOST_QUEUED_BYTES = 2000, 64 * 1024 * 1024
 AT_ONCE = 64  # halves of the queue that are sealed and written together
-IN_A_THREAD = 256 * 1024  # bytes from which sealing would hold up other calls
 PAUSE_SECONDS = 1.0  # while the database or the key service is away
 FULL, REFUSED, ENDED = "QUEUE_FULL", "REFUSED", "GATE_ENDED"
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Kept:
     findings: Sequence[dict[str, str]]
     text: bytes = field(repr=False)
 
-    @property
+    @cached_property
     def record_id(self) -> UUID:
         """Return the record's id: the same for both halves, and another one where a client sends a
         request id twice.

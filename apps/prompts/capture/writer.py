@@ -3,41 +3,48 @@ with the next one. Whoever waits for a write waits for it to be durable.
 """
 
 import asyncio
+import json
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from psycopg.types.json import Jsonb
-
 from apps.common.envelope import Sealed
 from apps.prompts.capture.link import REFUSED, Away, Connection, Link
 from apps.prompts.models import PromptRecord, PromptText
 
 MOST_AT_ONCE, MOST_BYTES = 200, 16 * 1024 * 1024
+IN_A_THREAD = 256 * 1024  # bytes from which work on texts would hold up other calls
 SECONDS = 4.0  # that somebody waits: for the commit under way, and for their own
 LIVING_KEY = "prompt_text_of_a_living_key"  # the trigger that says a key is destroyed
 _RECORD, _TEXT = PromptRecord._meta.db_table, PromptText._meta.db_table
-_COLUMNS = (
-    "id", "call_id", "at", "team", "cost_center", "person", "model", "version", "operation",
-    "data_class", "outcome", "refused_by", "rules_hit", "verdict", "request_bytes", "answer_bytes",
-    "data_key_id", "place", "retained_until",
-)  # fmt: skip
-# the second half of a call adds to what the first one wrote
+# what the statement is told of each half, as JSON
+_COLUMNS = {
+    "id": "uuid", "call_id": "uuid", "at": "timestamptz", "team": "text", "cost_center": "text",
+    "person": "text", "model": "text", "version": "text", "operation": "text",
+    "data_class": "text", "outcome": "text", "refused_by": "text", "rules_hit": "jsonb",
+    "verdict": "jsonb", "request_bytes": "int", "answer_bytes": "int", "data_key_id": "uuid",
+    "place": "text", "retained_until": "timestamptz",
+}  # fmt: skip
+_OF_TEXT = {"phase": "text", "nonce": "text", "ciphertext": "text", "size_bytes": "int"}
+_GIVEN = ", ".join(f"{name} {of_type}" for name, of_type in (_COLUMNS | _OF_TEXT).items())
+# All halves of a commit go in one statement: a round trip and a commit. The second half of a call
+# adds to what the first one wrote. A text comes after its record, whose erasure keeps it out.
 _KEEP = (
-    f"INSERT INTO {_RECORD} AS r ({', '.join(_COLUMNS)})"  # noqa: S608
-    f" VALUES ({', '.join(['%s'] * len(_COLUMNS))}) ON CONFLICT (id) DO UPDATE SET"
+    f"WITH given AS MATERIALIZED (SELECT * FROM json_to_recordset(%s::json) AS given({_GIVEN})),"  # noqa: S608
+    f" kept AS (INSERT INTO {_RECORD} AS r ({', '.join(_COLUMNS)})"
+    f" SELECT {', '.join(_COLUMNS)} FROM given ON CONFLICT (id) DO UPDATE SET"
     " outcome = EXCLUDED.outcome, refused_by = EXCLUDED.refused_by,"
     " rules_hit = (SELECT COALESCE(jsonb_agg(DISTINCT one), '[]')"
     " FROM jsonb_array_elements(r.rules_hit || EXCLUDED.rules_hit) AS one),"
     " verdict = r.verdict || EXCLUDED.verdict,"
     " request_bytes = COALESCE(EXCLUDED.request_bytes, r.request_bytes),"
-    " answer_bytes = COALESCE(EXCLUDED.answer_bytes, r.answer_bytes)"
-)
-_ADD = (
-    f"INSERT INTO {_TEXT} (record_id, phase, data_key_id, nonce, ciphertext, size_bytes)"  # noqa: S608
-    " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
+    " answer_bytes = COALESCE(EXCLUDED.answer_bytes, r.answer_bytes) RETURNING id)"
+    f" INSERT INTO {_TEXT} (record_id, phase, data_key_id, nonce, ciphertext, size_bytes)"
+    " SELECT id, phase, data_key_id, decode(nonce, 'base64'), decode(ciphertext, 'base64'),"
+    " size_bytes FROM given JOIN kept USING (id) ON CONFLICT DO NOTHING"
 )
 
 
@@ -73,25 +80,34 @@ class Entry:
     sealed: Sealed = field(repr=False)
 
     @property
-    def record_row(self) -> tuple[object, ...]:
-        """Return the values of _COLUMNS."""
+    def row(self) -> dict[str, object]:
+        """Return what the statement is told of it."""
         is_request = self.phase == "REQUEST"
-        return (
-            self.record_id, self.call_id, self.at, self.team, self.cost_center, self.person,
-            self.model, "", self.operation, self.data_class, self.outcome, self.refused_by,
-            Jsonb(list(self.rules_hit)), Jsonb(self.verdict),
-            self.size_bytes if is_request else None, None if is_request else self.size_bytes,
-            self.data_key, "POSTGRES", self.retained_until,
-        )  # fmt: skip
-
-    @property
-    def text_row(self) -> tuple[object, ...]:
-        """Return the values of the text's row."""
-        sealed = self.sealed
-        return (
-            self.record_id, self.phase, self.data_key, sealed.nonce, sealed.ciphertext,
-            self.size_bytes,
-        )  # fmt: skip
+        return {
+            "id": str(self.record_id),
+            "call_id": str(self.call_id),
+            "at": self.at.isoformat(),
+            "team": self.team,
+            "cost_center": self.cost_center,
+            "person": self.person,
+            "model": self.model,
+            "version": "",
+            "operation": self.operation,
+            "data_class": self.data_class,
+            "outcome": self.outcome,
+            "refused_by": self.refused_by,
+            "rules_hit": list(self.rules_hit),
+            "verdict": self.verdict,
+            "request_bytes": self.size_bytes if is_request else None,
+            "answer_bytes": None if is_request else self.size_bytes,
+            "data_key_id": str(self.data_key),
+            "place": "POSTGRES",
+            "retained_until": self.retained_until.isoformat(),
+            "phase": self.phase,
+            "nonce": b64encode(self.sealed.nonce).decode(),
+            "ciphertext": b64encode(self.sealed.ciphertext).decode(),
+            "size_bytes": self.size_bytes,
+        }
 
 
 Waiting = tuple[Entry, asyncio.Future[None]]
@@ -114,7 +130,8 @@ class Writer:
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._write_all())
         try:
-            await asyncio.wait_for(asyncio.shield(done), self._seconds)
+            async with asyncio.timeout(self._seconds):
+                await asyncio.shield(done)
         except TimeoutError:
             raise Away("the prompt record's database does not answer in time") from None
 
@@ -131,11 +148,13 @@ class Writer:
                 _answer(batch, None)
 
     def _next_batch(self) -> list[Waiting]:
-        size, number = 0, 0
-        for number, (entry, _) in enumerate(self._waiting, 1):
-            size += entry.size_bytes
-            if number == MOST_AT_ONCE or size >= MOST_BYTES:
+        """Take what goes into one statement, which takes each record once."""
+        size, number, records = 0, 0, set[UUID]()
+        for entry, _ in self._waiting:
+            if number == MOST_AT_ONCE or size >= MOST_BYTES or entry.record_id in records:
                 break
+            size, number = size + entry.size_bytes, number + 1
+            records.add(entry.record_id)
         batch, self._waiting = self._waiting[:number], self._waiting[number:]
         return batch
 
@@ -154,14 +173,24 @@ class Writer:
                 _answer([one], None)
 
     async def _store(self, entries: Sequence[Entry]) -> None:
-        await self._link.run(lambda db: _insert(db, entries))
+        given = await _given(entries)
+        await self._link.run(lambda db: _insert(db, given))
         self.commits += 1
 
 
-async def _insert(db: Connection, entries: Sequence[Entry]) -> None:
-    async with db.cursor() as cursor:
-        await cursor.executemany(_KEEP, [entry.record_row for entry in entries])
-        await cursor.executemany(_ADD, [entry.text_row for entry in entries])
+async def _given(entries: Sequence[Entry]) -> str:
+    """Return what the statement is told; of long texts in a thread, for other calls go on."""
+    if sum(entry.size_bytes for entry in entries) < IN_A_THREAD:
+        return _as_json(entries)
+    return await asyncio.to_thread(_as_json, entries)
+
+
+def _as_json(entries: Sequence[Entry]) -> str:
+    return json.dumps([entry.row for entry in entries])
+
+
+async def _insert(db: Connection, given: str) -> None:
+    await db.execute(_KEEP, [given], prepare=True)
 
 
 def _answer(batch: Sequence[Waiting], error: Exception | None) -> None:
