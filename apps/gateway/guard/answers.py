@@ -146,9 +146,10 @@ class InspectedAnswer:
             if choice.get("finish_reason") is not None
         }
         lanes = {part.lane for part in found if part.lane is not None}
-        begun = streams.tool_calls(document, only_new=True)
-        # a tool call comes after those before it, and its arguments after it
-        lanes |= {*streams.tool_calls(document), *(lane[:2] for lane in begun)}
+        if calls := streams.tool_calls(document):
+            begun = streams.tool_calls(document, only_new=True)
+            # a tool call comes after those before it, and its arguments after it
+            lanes |= {*calls, *(lane[:2] for lane in begun)}
         return Waiting(
             event,
             [self._placed(part, self._flow) for part in found],

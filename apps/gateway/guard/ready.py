@@ -15,7 +15,7 @@ from apps.gateway.gate.calls import Text
 from apps.gateway.gate.steps import Does
 from apps.gateway.guard import rules
 from apps.gateway.guard.detectors.hits import Detector, Hit
-from apps.gateway.guard.detectors.injection.detector import Injection
+from apps.gateway.guard.detectors.injection.detector import AnyInjection, surest
 from apps.gateway.guard.detectors.member_data import member_data
 from apps.gateway.guard.detectors.own import OwnPattern
 from apps.gateway.guard.detectors.secrets import secrets
@@ -94,6 +94,8 @@ def ready(rule: rules.Rule, guards: Guards) -> ReadyRule:
 
 def _provider(rule: rules.Rule, guards: Guards) -> Provider:
     kind = rules.Provider(rule.provider)
+    if kind is rules.Provider.PROMPT_INJECTION:
+        return Surest(_injections(), rule.threshold)
     if kind in _SHIPPED:
         return _shipped(kind, rule.threshold)
     if kind is rules.Provider.REGEX:
@@ -104,7 +106,6 @@ def _provider(rule: rules.Rule, guards: Guards) -> Provider:
 _SHIPPED: dict[rules.Provider, Callable[[float], Detector]] = {
     rules.Provider.MEMBER_DATA: member_data,
     rules.Provider.SECRETS: secrets,
-    rules.Provider.PROMPT_INJECTION: Injection,
 }
 
 
@@ -112,6 +113,12 @@ _SHIPPED: dict[rules.Provider, Callable[[float], Detector]] = {
 def _shipped(kind: rules.Provider, threshold: float) -> Patterns:
     """Return the one provider of a detector with a threshold, which several rules share."""
     return patterns(_SHIPPED[kind](threshold))
+
+
+@cache
+def _injections() -> Patterns:
+    """Return what looks for instructions, once for rules of any threshold."""
+    return patterns(AnyInjection())
 
 
 def _asked(kind: rules.Provider, rule: rules.Rule, guards: Guards) -> Provider:
@@ -160,6 +167,39 @@ class Chosen:
 
     def _counting(self, found: Sequence[Hit]) -> list[Hit]:
         return [hit for hit in found if hit.detector in self.detectors]
+
+
+@dataclass(frozen=True)
+class Surest:
+    """A provider of which the finds count that are sure enough, of those that overlap the surest.
+    threshold: the least score, 0 to 1.
+    """
+
+    provider: Provider
+    threshold: float
+
+    @property
+    def reach(self) -> Reach:
+        """Return how far finds stretch."""
+        return self.provider.reach
+
+    @property
+    def is_near(self) -> bool:
+        """Tell whether it looks in this process."""
+        return self.provider.is_near
+
+    def may_hold(self, text: str, new: int = 0) -> bool:
+        """Tell whether a find can lie in a text and end behind `new`."""
+        return self.provider.may_hold(text, new)
+
+    def at_once(self, texts: Sequence[Text]) -> list[Hit] | None:
+        """Return the finds that count, where that takes next to no time."""
+        found = self.provider.at_once(texts)
+        return None if found is None else surest(found, self.threshold)
+
+    async def find(self, texts: Sequence[Text]) -> list[Hit]:
+        """Return the finds that count."""
+        return surest(await self.provider.find(texts), self.threshold)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ whose data class nobody knows is treated as if it were approved for public data 
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from itertools import groupby
@@ -34,17 +34,25 @@ class InForce:
     digest: str
     rules: tuple[tuple[Rule, ReadyRule], ...]
     classes: dict[tuple[str, str], str]
+    _chosen: dict[tuple[Phase, str, str], list[tuple[Rule, ReadyRule]]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def of(self, phase: Phase, call: Call) -> list[tuple[Rule, ReadyRule]]:
         """Return the rules for one half of a call, in their order."""
         team, model = call.caller.team, call.model
+        if (known := self._chosen.get((phase, team, model))) is not None:
+            return known
         data_class = self.classes.get((team, model)) or lower_data_class(())
-        return [
+        found = [
             (rule, prepared)
             for rule, prepared in self.rules
             if rule.phase == phase
             and rule.scope.covers(model=model, team=team, data_class=data_class)
         ]
+        if (team, model) in self.classes:  # else anybody could fill it with names
+            self._chosen[phase, team, model] = found
+        return found
 
 
 class RulesGuard:

@@ -70,6 +70,25 @@ _BY_LEET = _Book(RULES, is_leet=True)
 _BY_MARKS = _Book(MARKS, blank=" ", edge="")
 
 
+class AnyInjection:
+    """Finds whatever may be an instruction, however sure, and all of what overlaps."""
+
+    @property
+    def reach(self) -> int:
+        """Return the overlap that windows need: the longest rule with its gaps."""
+        return 1024
+
+    def detect(self, texts: Sequence[Text]) -> list[Hit]:
+        """Return what stands in the texts."""
+        read = [text for text in texts if text.role not in OPERATOR_ROLES]
+        return [hit for text in read for hit in _look(text, DEEPEST)]
+
+
+def surest(hits: Iterable[Hit], threshold: float) -> list[Hit]:
+    """Return the hits that are as sure as the threshold, of those that overlap the surest."""
+    return without_overlaps(hit for hit in hits if hit.score >= threshold)
+
+
 class Injection:
     """The detector of prompt injection. threshold: the least score of a hit, 0 to 1."""
 
@@ -78,22 +97,13 @@ class Injection:
 
     @property
     def reach(self) -> int:
-        """Return the overlap that windows need: the longest rule with its gaps."""
-        return 1024
+        """Return the overlap that windows need."""
+        return AnyInjection().reach
 
     def detect(self, texts: Sequence[Text]) -> list[Hit]:
-        """Return what stands in the texts, of hits that overlap the surest."""
-        return [
-            hit
-            for text in texts
-            if text.role not in OPERATOR_ROLES
-            for hit in without_overlaps(self._sure(text))
-        ]
-
-    def _sure(self, text: Text) -> Iterator[Hit]:
-        for hit in _look(text, DEEPEST):
-            if hit.score >= self._threshold:
-                yield hit
+        """Return what stands in the texts, in their order."""
+        found = (AnyInjection().detect([text]) for text in texts)
+        return [hit for hits in found for hit in surest(hits, self._threshold)]
 
 
 def _look(text: Text, depth: int) -> Iterator[Hit]:
