@@ -1,9 +1,11 @@
 """Who calls in the bench: one team of a large company, whose calls count against budgets in dollars
-and in tokens of its cost center, of itself and of itself for the model.
+and in tokens of its cost center, of itself and of itself for the model. What the guard looks for in
+them, and whether they are kept, people decide as anywhere.
 """
 
 import logging
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -60,3 +62,52 @@ def _let_in(now: datetime) -> None:
         request=asked, team=team, registered_model=model, tokens_per_minute=PLENTY,
         active_from=now - timedelta(days=1), active_to=now + timedelta(days=60),
     )  # fmt: skip
+
+
+def decide(*, detectors: bool, capture: bool) -> None:
+    """Let the rules that ship look at the calls or at another model's alone, and let both halves of
+    each call be kept before it goes on, or nothing. Gates read it within seconds.
+    """
+    _decide_rules(detectors)
+    _decide_capture(capture)
+
+
+def _decide_rules(detectors: bool) -> None:
+    from apps.accounts.models import Role
+    from apps.gateway.guard import actions
+    from apps.gateway.guard.queries import in_force
+    from apps.gateway.guard.rules import RuleSet, Scope
+    from apps.gateway.guard.shipped import SHIPPED
+    from tests.factories import UserFactory
+
+    elsewhere = [replace(one, scope=Scope(models=("another",))) for one in SHIPPED.rules]
+    rules, now = SHIPPED if detectors else RuleSet(tuple(elsewhere)), datetime.now(UTC)
+    if in_force(now).rules.as_json() == rules.as_json():
+        return
+    change = actions.propose_guardrails(
+        rules=rules, justification="Measured.", now=now,
+        requester=UserFactory(with_roles=[Role.PLATFORM_ENGINEER]),
+    )  # fmt: skip
+    reviewer = UserFactory(with_roles=[Role.REVIEWER])
+    actions.approve_guardrails(change=change, approver=reviewer, reason="Measured.", now=now)
+
+
+def _decide_capture(capture: bool) -> None:
+    from apps.accounts.models import Role
+    from apps.catalog.models import DataClass
+    from apps.prompts.rules import actions
+    from apps.prompts.rules.queries import rules_of
+    from apps.prompts.rules.rules import Mode, Rules
+    from tests.factories import UserFactory
+
+    mode, now = Mode.REQUIRED if capture else Mode.OFF, datetime.now(UTC)
+    rules = Rules(Mode.REQUIRED.value, 365, {MODEL: mode.value})
+    if rules_of(DataClass.PHI, now).rules.as_json() == rules.as_json():
+        return
+    auditor = UserFactory(with_roles=[Role.AUDITOR])
+    change = actions.propose_retention(
+        data_class=DataClass.PHI, rules=rules, justification="Measured.", requester=auditor,
+        now=now,
+    )  # fmt: skip
+    reviewer = UserFactory(with_roles=[Role.REVIEWER])
+    actions.approve_retention(change=change, approver=reviewer, reason="Measured.", now=now)
