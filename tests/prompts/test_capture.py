@@ -102,6 +102,25 @@ class TestKeep:
         assert PromptRecord.objects.count() == 300
         assert commits < 20 and Counting.made == 1 and DataKey.objects.count() == 1
 
+    def test_both_halves_of_many_calls_at_once_are_kept_in_their_order(self):
+        calls = [both() for _ in range(30)]
+
+        async def run():
+            async with recorder(terms()) as made:
+                halves = (made.keep(one) for pair in calls for one in pair)
+                await asyncio.gather(made.keep(half()), *halves)
+                return made._writer.commits
+
+        assert asyncio.run(run()) < 8
+        answered = PromptRecord.objects.filter(outcome="ANSWERED", answer_bytes=len(ANSWER))
+        assert answered.filter(request_bytes=len(REQUEST)).count() == 30
+        assert PromptText.objects.count() == 61
+
+    def test_a_long_text_is_kept_as_it_is(self):
+        text = bytes(range(256)) * 2000
+        keep(half(text=text), terms=terms())
+        assert opened(PromptText.objects.get()) == text
+
     def test_two_gates_come_to_the_same_key(self):
         async def run():
             async with recorder(terms()) as one, recorder(terms()) as other:

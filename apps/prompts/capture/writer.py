@@ -148,14 +148,19 @@ class Writer:
                 _answer(batch, None)
 
     def _next_batch(self) -> list[Waiting]:
-        """Take what goes into one statement, which takes each record once."""
-        size, number, records = 0, 0, set[UUID]()
-        for entry, _ in self._waiting:
-            if number == MOST_AT_ONCE or size >= MOST_BYTES or entry.record_id in records:
-                break
-            size, number = size + entry.size_bytes, number + 1
+        """Take what goes into one statement, which takes each record once: the other half of a call
+        goes into the next.
+        """
+        batch, rest, size, records = list[Waiting](), list[Waiting](), 0, set[UUID]()
+        for one in self._waiting:
+            entry, is_full = one[0], len(batch) == MOST_AT_ONCE or size >= MOST_BYTES
+            if is_full or entry.record_id in records:
+                rest.append(one)
+                continue
+            batch.append(one)
             records.add(entry.record_id)
-        batch, self._waiting = self._waiting[:number], self._waiting[number:]
+            size += entry.size_bytes
+        self._waiting = rest
         return batch
 
     async def _one_by_one(self, batch: list[Waiting]) -> None:
