@@ -287,5 +287,12 @@ def _name(label: str, labels: frozenset[str]) -> str:
 
 
 def _once(found: Sequence[Hit]) -> list[Hit]:
-    """Return finds of pieces that overlap without those that both pieces had."""
-    return list({(hit.where, hit.start, hit.end, hit.detector): hit for hit in found}.values())
+    """Return finds of pieces that overlap without those that both pieces had; of the same find with
+    several scores the surest, for a rule may count the sure ones alone.
+    """
+    surest: dict[tuple[str, int, int, str], Hit] = {}
+    for hit in found:
+        key = (hit.where, hit.start, hit.end, hit.detector)
+        if key not in surest or hit.score > surest[key].score:
+            surest[key] = hit
+    return list(surest.values())

@@ -11,6 +11,7 @@ import pytest
 from apps.gateway.gate.refusals import Refusal
 from apps.gateway.gate.steps import Blocked, Does
 from apps.gateway.guard import inspection
+from apps.gateway.guard.detectors.injection.detector import Injection
 from apps.gateway.guard.inspection import NOT_INSPECTED
 from apps.gateway.guard.ready import Guards, guards_from_settings, ready
 from apps.gateway.guard.rules import Rule
@@ -102,6 +103,21 @@ class TestReady:
         document = plain("SSN 412-55-1098, mail a@b.org")
         assert run(guard(made).whole(document)) is True
         assert document == plain("SSN (gone), mail a@b.org")
+
+    def test_rules_of_different_thresholds_look_for_instructions_once(self):
+        sure, doubtful, never = (
+            rule({"type": "PromptInjection"}, threshold=least, action="monitor")
+            for least in (0.6, 0.4, 0.99)
+        )
+        assert sure.provider.provider is doubtful.provider.provider
+        for texts in ([text(PROSE + INJECTED)], [text(PROSE * 60 + INJECTED)]):  # little, and much
+            found = {
+                one.provider.threshold: run(inspection.look(one, texts)).hits[0]
+                for one in (sure, doubtful, never)
+            }
+            for least, hits in found.items():
+                assert list(hits) == Injection(least).detect(texts)
+            assert found[0.6] and not found[0.99]
 
     def test_two_rules_of_one_detector_look_once_and_keep_nothing(self, monkeypatch):
         first = rule({"type": "MemberData"}, detectors=["US_SSN"], action="monitor", name="a")
