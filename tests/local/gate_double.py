@@ -79,7 +79,10 @@ class Steered:
 
     def notes(self) -> Mapping[str, str | float]:
         """Tell how far the call came."""
-        return {"basis": "ESTIMATED", "verdict": self.was or "none", "output_tokens": self._parts}
+        said: dict[str, str | float] = {"verdict": self.was or "none"}
+        if self._parts:  # of a stream; of a whole answer the log itself tells what it used
+            said |= {"basis": "ESTIMATED", "output_tokens": self._parts}
+        return said
 
     def failed(self) -> Refused:
         """Return what the caller hears of a gate that failed."""

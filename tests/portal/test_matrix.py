@@ -663,11 +663,13 @@ DOORS = [
     get("chargeback:budget_detail", "200 404 200 200 404 404 404 200 200 200", "{budget}"),
     get("chargeback:budget_detail", "404 404 404 404 404 404 404 200 200 200", "{payer_budget}"),
     get("chargeback:budget_change", "200 404 403 200 404 404 404 200 403 403", "{budget}"),
+    get("chargeback:budget_change", "404 404 404 404 404 404 404 200 200 403", "{payer_budget}"),
     post("chargeback:budget_change", "404 404 404 404 404 404 404 302 302 "
     "403", "{payer_budget}", data=BUDGET),
     post("chargeback:budget_end", "403 404 403 302 404 404 404 302 403 "
     "403", "{budget}", data=REASON),
     get("chargeback:boost_create", "200 404 403 200 404 404 404 200 403 403", "{budget}"),
+    get("chargeback:boost_create", "404 404 404 404 404 404 404 200 200 403", "{payer_budget}"),
     post("chargeback:boost_create", "404 404 404 404 404 404 404 302 302 "
     "403", "{payer_budget}", data=REASON | {"amount": 5, "last_day": SOON}),
     get("chargeback:budget_change_detail", "200 404 200 200 404 404 404 200 200 "

@@ -34,7 +34,8 @@ def answers(someone: Person, ledger: Ledger, *, version: str, stand_in: bool) ->
     expect(someone.page.locator('[data-fact="request_id"]')).not_to_have_text(
         "—", timeout=someone.patience * 1000
     )
-    assert someone.page.evaluate("window.lengths.size") > 3, "the answer came in one piece"
+    # the guard holds back the last hundred characters: a short answer grows but a few times
+    assert someone.page.evaluate("window.lengths.size") > 1, "the answer came in one piece"
     assert answer.inner_text()
     facts = {
         name: someone.page.locator(f'[data-fact="{name}"]').inner_text()
