@@ -12,14 +12,19 @@ from django.urls import reverse
 
 from apps.access.models import AccessRequest, Grant
 from apps.accounts.models import Team, User
-from apps.accounts.roles import SEES_EVERY_TEAM, SEES_FLEET
+from apps.accounts.roles import OVERSEES_PROMPTS, SEES_EVERY_TEAM, SEES_FLEET
 from apps.capacity.models import CapacityRequest
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.evals.models import EvalRun
 from apps.fleet.models import Node, NodeClaim, Replica
+from apps.gateway.guard.models import GuardrailChange
 from apps.incidents.models import Episode
+from apps.metering import store
 from apps.promotions.changes.models import ChangeRecord
 from apps.promotions.models import Promotion, Rollout, RolloutCommit
+from apps.prompts.erasures.models import ErasureRequest
+from apps.prompts.holds.models import LegalHold
+from apps.prompts.rules.models import RetentionChange
 from portal.context import sections_for
 
 SHOWN = 6
@@ -38,8 +43,8 @@ class Hit:
 
 
 def find(user: User, text: str) -> list[tuple[str, list[Hit]]]:
-    """Return the hits in groups, best first; one query a group, fourteen at most. Nothing the
-    person may not see.
+    """Return the hits in groups, best first; one query a group, eighteen at most. Nothing
+    the person may not see.
     """
     text = text.strip()[:100]
     if not text:
@@ -53,6 +58,9 @@ def find(user: User, text: str) -> list[tuple[str, list[Hit]]]:
         ("Evaluations", _runs(user, text)),
         ("Access", [*_requests(user, text), *_grants(user, text)]),
         ("Capacity", _capacity(user, text)),
+        ("Calls", _calls(user, text)),
+        ("Guard rules", _guardrails(user, text)),
+        *([("Prompt record", _prompts(user, text))] if user.has_role(*OVERSEES_PROMPTS) else []),
         *(_fleet(text) if user.has_role(*SEES_FLEET) else []),
         ("Teams", _teams(user, text)),
         ("Go to", _pages(user, text)),
@@ -219,6 +227,57 @@ def _capacity(user: User, text: str) -> list[Hit]:
         )
         for item in found[:SHOWN]
     ]
+
+
+def _calls(user: User, text: str) -> list[Hit]:
+    """Find a call by its whole request id, and lead to why it went on or not."""
+    try:
+        wanted = uuid.UUID(text)
+    except ValueError:
+        return []
+    call = store.call_of(wanted)
+    if call is None or not store.sees_calls_of(user, call.team):
+        return []
+    title = f"Call of {call.team or 'no team'} to {call.model or 'no model'}"
+    url = f"{reverse('gateway:why')}?{urlencode({'request_id': str(wanted)})}"
+    return [Hit(title, call.get_outcome_display(), url, "waypoints")]
+
+
+def _guardrails(user: User, text: str) -> list[Hit]:
+    found = GuardrailChange.objects.visible_to(user).filter(_has_id(text))
+    return [
+        Hit(
+            f"Change of the guard rules of {item.environment}",
+            item.get_status_display(),
+            item.get_absolute_url(),
+            "shield-check",
+        )
+        for item in found[:SHOWN]
+    ]
+
+
+def _prompts(user: User, text: str) -> list[Hit]:
+    """Find holds, erasures and changes of retention by id; holds by their matter, and holds and
+    erasures by what pages print of a member or case, too.
+    """
+    has_id = _has_id(text)
+    matter, is_start = Q(matter__icontains=text), bool(_ID_START.match(text.lower()))
+    of_holds, of_erasures = has_id | matter, has_id
+    if is_start:
+        of_holds |= Q(value__startswith=text.lower())
+        of_erasures |= Q(token__startswith=text.lower())
+    found = [
+        *LegalHold.objects.visible_to(user).filter(of_holds)[:SHOWN],
+        *ErasureRequest.objects.visible_to(user).filter(of_erasures)[:SHOWN],
+        *RetentionChange.objects.visible_to(user).filter(has_id)[:SHOWN],
+    ]
+    return [_of_prompts(item) for item in found]
+
+
+def _of_prompts(item: LegalHold | ErasureRequest | RetentionChange) -> Hit:
+    told = str(item)
+    detail = item.matter if isinstance(item, LegalHold) else item.get_status_display()
+    return Hit(told[:1].upper() + told[1:], detail, item.get_absolute_url(), "lock")
 
 
 def _fleet(text: str) -> list[tuple[str, list[Hit]]]:

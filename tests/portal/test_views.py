@@ -1,6 +1,7 @@
 """The shell: home, search, what needs a person, errors, health."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.db import OperationalError
@@ -16,6 +17,7 @@ from apps.fleet.models import Node, NodeClaim, Replica
 from apps.incidents.actions import open_episode
 from apps.incidents.models import Episode
 from apps.promotions.models import Rollout, RolloutCommit
+from apps.prompts.holds.models import LegalHold
 from portal import errors
 from portal.context import SECTIONS
 from portal.needs import needs_of, waits_of
@@ -26,7 +28,9 @@ from tests.factories import (
     RegisteredModelFactory,
     TeamFactory,
     UserFactory,
+    create_event,
 )
+from tests.gateway.guard.guardrails import propose
 from tests.pages import joined
 from tests.promotions import factories
 from tests.promotions.changes.records import ready
@@ -182,6 +186,14 @@ class TestNeeds:
         assert "Nothing needs you now." in client.get("/needs/").content.decode()
 
 
+def call(team):
+    return create_event(
+        event_id=uuid4(), occurred_at=timezone.now(), received_at=timezone.now(),
+        received_via="OTLP", outcome="REFUSED", response_code=403, model="prior-auth-extract",
+        team=team,
+    )  # fmt: skip
+
+
 class TestSearch:
     def titles(self, client, text):
         groups = client.get("/search/", {"q": text}).context["groups"]
@@ -254,6 +266,33 @@ class TestSearch:
             "Incidents": ["Not what was approved: prior-auth-extract-v4"]
         }
 
+    def test_finds_a_call_by_its_id_for_those_who_may_see_it(self, client, charlie):
+        mine, other = call("claims-review"), call("prior-auth")
+        client.force_login(charlie)
+        ((group, (hit,)),) = client.get("/search/", {"q": str(mine.event_id)}).context["groups"]
+        assert (group, hit.title) == ("Calls", "Call of claims-review to prior-auth-extract")
+        assert client.get(hit.url).context["asked"].call.kept == mine
+        assert self.titles(client, str(other.event_id)) == {}
+
+    def test_finds_what_is_asked_about_guard_rules_and_prompts(self, client, carol, charlie):
+        change = propose()
+        holds = [
+            LegalHold.objects.create(
+                scope="MEMBER", value=letter * 64, matter=matter, placed_by=charlie,
+                placed_at=timezone.now(),
+            )
+            for letter, matter in (("a", "2026-17"), ("b", "2026-18"))
+        ]  # fmt: skip
+        found = f"Legal hold {str(holds[0].pk)[:8]} on member aaaaaaaa"
+        client.force_login(carol)
+        name = f"Change of the guard rules of {change.environment}"
+        assert self.titles(client, str(change.pk)[:8]) == {"Guard rules": [name]}
+        for text in ("2026-17", "aaaaaaaa", str(holds[0].pk)[:8]):
+            assert self.titles(client, text) == {"Prompt record": [found]}
+        client.force_login(charlie)
+        for text in ("2026-17", "aaaaaaaa", str(change.pk)[:8]):
+            assert self.titles(client, text) == {}
+
     def test_finds_machines_for_those_who_see_the_fleet(self, client, charlie):
         at = timezone.now()
         for name in ("ip-10-0-1-7", "ip-10-0-2-8"):
@@ -270,13 +309,13 @@ class TestSearch:
             "Replicas": ["pod-ip-10-0-1-7"],
         }
 
-    def test_asks_at_most_thirteen_queries(
+    def test_asks_at_most_fourteen_queries(
         self, client, registered_model, django_assert_max_num_queries
     ):
         for number in range(1, 4):
             live(RegisteredModelFactory(), number)
         client.force_login(UserFactory(with_roles=[Role.PLATFORM_ENGINEER]))
-        with django_assert_max_num_queries(13 + SHELL_QUERIES):
+        with django_assert_max_num_queries(14 + SHELL_QUERIES):
             client.get("/search/", {"q": "abcdef12"}, headers={"HX-Request": "true"})
 
     def test_answers_the_top_bar_with_options(self, client, charlie, registered_model):
