@@ -37,7 +37,7 @@ HOUR = timedelta(hours=1)
 
 def asked_title(row: RetentionChange | HoldRelease | ErasureRequest) -> str:
     """Return a request in a line, as whoever decides reads it."""
-    return f"Decide about the {row}"
+    return f"Decide on the {row}"
 
 
 def own_title(row: RetentionChange | HoldRelease | ErasureRequest) -> str:

@@ -10,6 +10,7 @@ from django.utils.timezone import now
 from django.views.decorators.http import require_GET
 
 from apps.accounts.requests import SignedIn
+from apps.common.counts import counted
 from apps.prompts import pages, words
 from apps.prompts.erasures.models import ErasureRequest
 from apps.prompts.holds.models import HoldRelease, LegalHold
@@ -43,8 +44,9 @@ def overview(request: SignedIn) -> HttpResponse:
             ("Standing holds", f"{standing:,}"),
         ],
         "lost": lost["count__sum"] or 0,
-        "unnamed": f"{counts['unnamed']:,}",
-        "other_secret": f"{counts['other_secret']:,}",
+        "unnamed": counted(counts["unnamed"], "call"),
+        "unnamed_are": "is" if counts["unnamed"] == 1 else "are",
+        "other_secret": counted(counts["other_secret"], "call"),
         "waits": [
             *RetentionChange.objects.pending().select_related("requested_by"),
             *HoldRelease.objects.pending().select_related("requested_by", "hold"),

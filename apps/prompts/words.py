@@ -18,6 +18,8 @@ PLACES = {
     Place.S3: Badge("idle", "server", "In S3"),
     Place.ERASED: Badge("bad", "circle-x", "Erased"),
 }
+# what a rule of the guard did with what it found, after "the rule"
+FOUND = {"block": "blocked it", "monitor": "noted it", "mask": "masked it"}
 DECIDED = {
     "PENDING": Badge("warn", "clock", "Needs 1 approval"),
     "APPROVED": Badge("ok", "circle-check", "Approved"),

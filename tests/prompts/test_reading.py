@@ -42,10 +42,12 @@ class TestReadRecord:
         told = Notice.objects.get()
         assert told.user == charlie and told.kind == "PROMPT" and other != charlie
         assert str(record.call_id) in told.title and "Complaint" not in told.title
+        assert told.path == f"/gateway/why/?request_id={record.call_id}"
 
     def test_tells_others_who_oversee_where_the_team_has_no_lead(self, ada, anton, carol):
         read(stored(), ada)
         assert {notice.user for notice in Notice.objects.all()} == {anton, carol}
+        assert {notice.path for notice in Notice.objects.all()} == {"/prompts/readers/"}
 
     @pytest.mark.parametrize("who", ["alice", "carol", "charlie"])
     def test_is_for_auditors_and_named_reviewers(self, request, who):

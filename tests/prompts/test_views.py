@@ -1,15 +1,19 @@
 """Pages of the prompt record: what each person sees, and that nothing is shown unasked."""
 
 import json
+import re
 
 import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from apps.accounts.models import Role
 from apps.audit.models import AuditEvent
 from apps.common.canonical import digest_of
 from apps.prompts.erasures.models import ErasureRequest
 from apps.prompts.models import LostPrompts, PromptRecord
+from apps.prompts.reading.actions import name_reader, read_record
+from tests.factories import UserFactory
 from tests.prompts.samples import member, stored
 
 pytestmark = pytest.mark.django_db
@@ -32,13 +36,32 @@ class TestOverview:
         )
         text = " ".join(page(ada, "overview").content.decode().split())
         assert "Prompts were lost." in text and "1,234" in text
-        assert "<strong>1</strong> calls named neither" in text
+        assert "<strong>1 call</strong> named neither" in text
         assert "The wrapping key is a file." in text
 
     def test_shows_reviewers_no_way_to_the_calls(self, page, carol):
         text = page(carol, "overview").content.decode()
         assert reverse("prompts:record_list") not in text
         assert reverse("prompts:erasure_list") in text
+
+
+class TestReaders:
+    def test_gives_every_field_a_label_of_its_own(self, client, page, ada, carol):
+        second = UserFactory(username="rita", with_roles=[Role.REVIEWER])
+        for who in (carol, second):
+            name_reader(reader=who, days=7, reason="Review.", actor=ada, now=timezone.now())
+        text = page(ada, "reader_list").content.decode()
+        ids = re.findall(r'<textarea[^>]* id="([^"]+)"', text)
+        assert len(ids) == len(set(ids)) == 3
+        assert all(f'for="{one}"' in text for one in ids)
+
+    def test_links_readings_for_those_who_may_search(self, page, ada, carol):
+        record = stored()
+        read_record(record=record, reader=ada, reason="Complaint 17.", now=timezone.now())
+        address = f"{reverse('prompts:record_list')}?q={record.call_id}"
+        assert address in page(ada, "reader_list").content.decode()
+        text = page(carol, "reader_list").content.decode()
+        assert "Complaint 17." in text and address not in text
 
 
 class TestRecords:

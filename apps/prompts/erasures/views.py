@@ -67,7 +67,7 @@ def erasure_create(request: SignedIn) -> HttpResponse:
         "crumbs": _crumbs(("New", "")),
         "form": form,
         "fields": list(form),
-        "submit": "Ask for it",
+        "submit": "Ask for this erasure",
         "now_title": "What it does",
         "now": [
             ("Destroyed", "the keys of this member or case, of every month"),

@@ -63,21 +63,30 @@ def read_record(*, record: PromptRecord, reader: User, reason: str, now: datetim
     data = {"record": str(record.pk), "call": str(record.call_id), "team": record.team,
             "model": record.model, "reason": reason}  # fmt: skip
     write_event(action=Action.PROMPT_READ, actor=reader, target=reading, now=now, data=data)
+    leads = _leads(record.team)
     tell(
-        _owners(record.team, reader),
+        leads or _others(reader),
         kind=Kind.PROMPT,
         title=f"A prompt of {record.team} to {record.model} was read (call {record.call_id})",
-        path=reverse("notices:notice_list"),
+        path=_where(record) if leads else reverse("prompts:reader_list"),
         key=f"prompt-read:{reading.pk}",
         now=now,
     )
     return reading
 
 
-def _owners(slug: str, reader: User) -> list[User]:
+def _leads(slug: str) -> list[User]:
     team = Team.objects.filter(slug=slug).first()
-    leads = holders(Role.TEAM_LEAD, team=team) if team else []
-    return leads or [one for one in holders(*OVERSEES_PROMPTS) if one.person != reader.person]
+    return holders(Role.TEAM_LEAD, team=team) if team else []
+
+
+def _others(reader: User) -> list[User]:
+    return [one for one in holders(*OVERSEES_PROMPTS) if one.person != reader.person]
+
+
+def _where(record: PromptRecord) -> str:
+    """Return where the team sees its call: what became of it, and never its text."""
+    return f"{reverse('gateway:why')}?request_id={record.call_id}"
 
 
 @transaction.atomic

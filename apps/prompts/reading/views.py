@@ -21,6 +21,7 @@ from apps.common.tables.reading import respond
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.s3.client import prompts_from_settings
 from apps.integrations.wrappers import prompt_wrapper
+from apps.metering.store import sees_calls_of
 from apps.prompts import pages
 from apps.prompts.models import Outcome, Place, PromptRecord, PromptRecordQuerySet
 from apps.prompts.reading import actions
@@ -29,7 +30,7 @@ from apps.prompts.reading.models import NamedReader, Reading
 from apps.prompts.reading.opening import Opened, open_record
 from apps.prompts.reading.tables import RECORDS
 from apps.prompts.rules.actions import may_ask, permit_asking
-from apps.prompts.words import OUTCOMES, PLACES
+from apps.prompts.words import FOUND, OUTCOMES, PLACES
 
 SECONDS = 10.0  # that the key service may take while a person waits
 
@@ -91,13 +92,14 @@ def _show(
     status: int = 200,
 ) -> HttpResponse:
     context = {
-        "title": f"Call {record.call_id}",
+        "title": f"Call {str(record.call_id)[:8]} of {record.team}",
         "crumbs": pages.crumbs(("Calls", reverse("prompts:record_list")), ("Call", "")),
         "badge": OUTCOMES[Outcome(record.outcome)],
         "record": record,
         "facts": _facts(record),
+        "sees_call": sees_calls_of(request.user, record.team),
         "findings": [
-            finding
+            {**finding, "does": FOUND.get(finding["does"], finding["does"])}
             for half in ("request", "answer")
             for finding in record.verdict.get(half, {}).get("findings", [])
         ],
@@ -122,6 +124,7 @@ def text_of(content: bytes | None) -> str | None:
 def _facts(record: PromptRecord) -> list[tuple[str, object]]:
     place = PLACES[Place(record.place)]
     return [
+        ("Request id", {"text": str(record.call_id), "mono": True, "copy": True}),
         ("When", f"{record.at:%d %b %Y %H:%M:%S} UTC"),
         ("Team", record.team),
         ("Cost center", record.cost_center),
@@ -149,16 +152,21 @@ def reader_list(request: SignedIn) -> HttpResponse:
         "crumbs": pages.crumbs(("Readers", "")),
         "tabs": pages.tabs(request.user, "prompts:reader_list"),
         "named": [
-            (row, row.active_from <= moment < row.active_to)
+            (row, row.active_from <= moment < row.active_to, _ending(row))
             for row in NamedReader.objects.select_related("reader", "named_by")
         ],
         "readings": Reading.objects.select_related("reader")[:50],
         "may_ask": may_ask(request.user),
+        "may_read": actions.may_read(request.user, moment),
         "form": form,
-        "reason": ReasonForm(),
     }
     status = 422 if request.method == "POST" else 200
     return render(request, "prompts/reader_list.html", context, status=status)
+
+
+def _ending(row: NamedReader) -> ReasonForm:
+    """Return the form that ends a naming: each has ids of its own, for its labels name them."""
+    return ReasonForm(auto_id=f"end-{row.pk}-%s")
 
 
 def _name(request: SignedIn, form: ReaderForm) -> bool:

@@ -20,7 +20,8 @@ class RetentionForm(forms.Form):
         required=False,
         widget=forms.Textarea(attrs={"rows": 3}),
         max_length=10_000,
-        help_text="One a line: the model’s name, then REQUIRED, BEST_EFFORT or OFF.",
+        help_text="One a line: the model’s name, then REQUIRED (kept before the call goes on), "
+        "BEST_EFFORT (kept where it can be) or OFF.",
     )
     justification = forms.CharField(
         label="Why?",
