@@ -11,7 +11,7 @@ class HitFilters(Filters):
     """For the page of hits."""
 
     phase = django_filters.ChoiceFilter(
-        label="Half", choices=list(PHASES.items()), empty_label="Prompts and answers"
+        label="Found in", choices=list(PHASES.items()), empty_label="Prompts and answers"
     )
     does = django_filters.ChoiceFilter(
         label="Outcome",

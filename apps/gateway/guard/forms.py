@@ -35,7 +35,7 @@ class GuardrailForm(forms.Form):
             raise forms.ValidationError(str(error)) from None
         except json.JSONDecodeError as error:
             raise forms.ValidationError(
-                f"This is no JSON: {error.msg}, line {error.lineno}, column {error.colno}."
+                f"This is not JSON: {error.msg}, line {error.lineno}, column {error.colno}."
             ) from None
         except RecursionError:
             raise forms.ValidationError("This is nested too deeply.") from None

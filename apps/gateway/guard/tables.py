@@ -15,13 +15,13 @@ HITS = Table(
             url=lambda hit: reverse("gateway:guard_hit_detail", args=[hit.pk]), css="nowrap",
         ),
         Column("at", "When", "at", kind="time", sort="at", css="nowrap"),
-        Column("detector", "Found", "detector", kind="mono", sort="detector", css="nowrap"),
+        Column("detector", "Kind", "detector", kind="mono", sort="detector", css="nowrap"),
         Column(
             "does", "Outcome", words.did_badge, kind="badge", sort="does", csv="does",
             place="figure", css="nowrap",
         ),
         Column("where", "Where", "where", kind="mono"),
-        Column("count", "Finds", "count", kind="figure", sort="count"),
+        Column("count", "Times found", "count", kind="figure", sort="count"),
         Column("team", "Team", "team", sort="team", css="nowrap"),
         Column("model", "Model", "model", sort="model", css="nowrap"),
         Column(
@@ -29,7 +29,10 @@ HITS = Table(
             unknown="not yet", css="nowrap",
         ),
         Column("call", "Call", "call", kind="mono", optional=True, at_first=False),
-        Column("phase", "Half", "phase", optional=True, at_first=False),
+        Column(
+            "phase", "Found in", lambda hit: words.PHASES[hit.phase], csv="phase", optional=True,
+            at_first=False,
+        ),
     ),
     search=("rule", "detector", "team", "model", "call__iexact"),
     search_words="Rule, kind, team, model or call",
@@ -38,7 +41,7 @@ HITS = Table(
     order="-at",
     empty=Empty(
         "No hit yet",
-        "One is kept for each rule that finds something in a prompt or an answer, without a word "
+        "A hit is kept for each rule that finds something in a prompt or an answer, without a word "
         "of the text.",
         icon="shield-check",
     ),

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.accounts.models import User
 from apps.accounts.requests import SignedIn
-from apps.accounts.roles import JUDGES_HITS, OVERSEES_GUARDRAILS
+from apps.accounts.roles import JUDGES_HITS, OVERSEES_GUARDRAILS, SEES_EVERY_TEAM
 from apps.audit.timeline import timeline
 from apps.catalog.models import RegisteredModel
 from apps.common import decisions
@@ -31,6 +31,8 @@ from apps.gateway.guard.forms import GuardrailForm, MarkForm
 from apps.gateway.guard.measured import measurement
 from apps.gateway.guard.models import GuardHit, GuardrailChange, GuardrailRevision
 from apps.gateway.guard.rules import Rule
+from apps.metering import store
+from apps.prompts.reading.actions import may_read
 
 RELATED = ("before", "requested_by", "decided_by")
 LATELY = timedelta(days=30)
@@ -48,7 +50,6 @@ def guardrails(request: SignedIn) -> HttpResponse:
     tallies = {tally.rule: tally for tally in queries.tallies(hits, names)}
     found = measurement()
     context = {
-        "crumbs": [("Gateway", reverse("gateway:routes")), ("Guard rules", "")],
         "ruling": ruling,
         "rules": [_rule(rule, tallies[rule.name]) for rule in ruling.rules.rules],
         "gone": [tally for name, tally in tallies.items() if name not in names],
@@ -57,6 +58,7 @@ def guardrails(request: SignedIn) -> HttpResponse:
         ),
         "actions": _propose_button(request.user),
         "sees_all": request.user.has_role(*JUDGES_HITS),
+        "sees_drift": request.user.has_role(*SEES_EVERY_TEAM),
         "endpoints": coverage.endpoints(ruling.rules),
         "models": coverage.models(
             ruling.rules,
@@ -98,7 +100,7 @@ def _propose_button(user: User) -> list[dict[str, str]]:
 
 
 def _crumbs(*rest: tuple[str, str]) -> list[tuple[str, str]]:
-    return [("Guard rules", reverse("gateway:guardrails")), *rest]
+    return [("Gateway", reverse("gateway:guardrails")), *rest]
 
 
 @require_GET
@@ -246,8 +248,8 @@ def guard_hits(request: SignedIn) -> HttpResponseBase:
     _require_role(request.user)
     rows = GuardHit.objects.visible_to(request.user)
     context = {
-        "crumbs": _crumbs(("Hits", "")),
         "sees_all": request.user.has_role(*JUDGES_HITS),
+        "sees_drift": request.user.has_role(*SEES_EVERY_TEAM),
     }
     return respond(tables.HITS, request, rows, "gateway/guard/hits.html", context)
 
@@ -261,10 +263,11 @@ def guard_hit_detail(request: SignedIn, pk: UUID) -> HttpResponse:
     may_mark = actions.may_mark_hit(request.user, hit)
     context = {
         "hit": hit,
-        "crumbs": _crumbs(("Hits", reverse("gateway:guard_hits")), ("Hit", "")),
+        "crumbs": [("Gateway", reverse("gateway:guard_hits")), ("Guard hit", "")],
         "badge": words.did_badge(hit),
         "mark": words.mark_badge(hit),
-        "facts": _hit_facts(hit),
+        "facts": _hit_facts(hit, request.user),
+        "record_url": _record_url(hit, request.user),
         "reasons": words.reasons_of(hit.detector),
         "may_mark": may_mark and not hit.was_not_inspected,
         "events": timeline("GuardHit", hit.pk),
@@ -272,17 +275,25 @@ def guard_hit_detail(request: SignedIn, pk: UUID) -> HttpResponse:
     return render(request, "gateway/guard/hit.html", context)
 
 
-def _hit_facts(hit: GuardHit) -> list[tuple[str, Any]]:
+def _hit_facts(hit: GuardHit, user: User) -> list[tuple[str, Any]]:
+    call = {"text": str(hit.call), "mono": True, "copy": True}
+    if store.sees_calls_of(user, hit.team):
+        call["url"] = f"{reverse('gateway:why')}?request_id={hit.call}"
     return [
-        ("Found", {"text": hit.detector, "mono": True}),
-        ("Finds", f"{hit.count:,}"),
-        ("Half", words.PHASES[hit.phase]),
-        ("Where", {"text": hit.where or "—", "mono": True}),
+        ("Kind", {"text": hit.detector, "mono": True}),
+        ("Times found", f"{hit.count:,}"),
+        ("Found in", words.PHASES[hit.phase]),
+        ("Where", {"text": hit.where, "mono": True} if hit.where else "not told"),
         ("Team", hit.team),
         ("Model", hit.model),
-        ("Call", {"text": str(hit.call), "mono": True, "copy": True}),
+        ("Call", call),
         ("Rules", {"text": hit.rules, "mono": True}),
     ]
+
+
+def _record_url(hit: GuardHit, user: User) -> str:
+    """Return where the call is in the prompt record; "" for those who may not search it."""
+    return f"{reverse('prompts:record_list')}?q={hit.call}" if may_read(user, now()) else ""
 
 
 @require_POST

@@ -40,7 +40,7 @@ MARKS = {
 PHASES = {Phase.REQUEST.value: "Prompt", Phase.ANSWER.value: "Answer"}
 
 KEYS = [
-    ("phase", "request or answer"),
+    ("phase", "request (the prompt) or answer"),
     ("provider", "An object: type, and what that type must be told"),
     ("MemberData", ", ".join(ENTITIES[Provider.MEMBER_DATA])),
     ("Secrets", ", ".join(ENTITIES[Provider.SECRETS])),
@@ -101,9 +101,9 @@ def finds_words(rule: Rule) -> str:
 
 
 def failure_words(rule: Rule) -> str:
-    """Return what becomes of a call that a rule cannot look at in time."""
-    then = "the call is refused" if rule.fails_closed else "the call passes, and it is noted"
-    return f"after {rule.timeout_seconds:g} s {then}"
+    """Return what becomes of a call that a rule cannot look at in time, as a sentence."""
+    then = "is refused" if rule.fails_closed else "passes, and that is noted"
+    return f"A call that it cannot look at within {rule.timeout_seconds:g} s {then}."
 
 
 def tally_words(tally: Tally) -> str:

@@ -46,8 +46,8 @@ def _token(facts: Facts) -> Check:
     named = [f"team {who.team}"] if who.team else []
     named.append(f"cost center {who.cost_center}" if who.cost_center else "a cost center")
     says = (
-        f"The portal sees no tokens. One is taken that is of our issuer and for the gateway, has "
-        f"not ended, says when it does, and names {', '.join(named)} and a subject."
+        f"The portal does not see tokens. The gateway takes one that our issuer signed for it, "
+        f"that says when it ends and has not ended, and names {', '.join(named)} and a subject."
     )
     return Check(Rule.TOKEN, Verdict.UNKNOWN, says, depends=True)
 
@@ -135,9 +135,9 @@ def _grants_of_cost_center(facts: Facts) -> Check:
 
 def _request(facts: Facts) -> Check:
     says = (
-        f"{OF_ITS_WORDS} A body that is no JSON, repeats a key, asks for what the grant does not "
-        f"allow or for more than the model takes is refused with 400, a larger one than the "
-        f"gateway takes with 413."
+        f"{OF_ITS_WORDS} A body that is not JSON, repeats a key, or asks for what the grant does "
+        f"not allow or for more than the model takes is refused with 400; one that is larger than "
+        f"the gateway takes, with 413."
     )
     url = reverse("gateway:how_to_call", args=[facts.name])
     return Check(Rule.REQUEST, Verdict.UNKNOWN, says, "", url, "How to call it", depends=True)

@@ -22,10 +22,10 @@ from portal.pages.gateway.whose import own_team, sees_all
 
 TEAM, PERSON, COST_CENTER = "team", "person", "cost_center"
 KINDS = ((TEAM, "Team"), (PERSON, "Person"), (COST_CENTER, "Cost center"))
-NOBODY = "Nobody of this name is there that you may ask about."
+NOBODY = "There is nobody of this name that you may ask about."
 NO_CALL = (
-    "No call of this id is there that you may see. A call appears seconds after its end; old ones "
-    "are in the archive alone."
+    "There is no call with this id that you may see. A call appears seconds after it ends; old "
+    "ones are in the archive alone."
 )
 SKEW = timedelta(minutes=1)  # a clock that is ahead does not ask about the future
 
@@ -76,7 +76,7 @@ class CallerForm(forms.Form):
     at = forms.DateTimeField(
         label="When, in UTC",
         required=False,
-        help_text="Now, where it is empty.",
+        help_text="Leave it empty to ask about now.",
         widget=forms.DateTimeInput({"type": "datetime-local"}),
     )
 
@@ -84,7 +84,7 @@ class CallerForm(forms.Form):
         super().__init__(data)
         self.moment = moment
         if team := own_team(user):
-            self.fields["caller"].help_text = f"Your team {team}, where it is empty."
+            self.fields["caller"].help_text = f"Leave it empty to ask about your team, {team}."
         for name, options in (("caller", "why-teams"), ("model", "why-models")):
             self.fields[name].widget.attrs |= {"list": options, "autocomplete": "off"}
 
@@ -92,7 +92,7 @@ class CallerForm(forms.Form):
         """Return the moment, not later than now."""
         at: datetime | None = self.cleaned_data["at"]
         if at is not None and at > self.moment + SKEW:
-            raise forms.ValidationError("Nobody knows what is to come.")
+            raise forms.ValidationError("Name a time that is not in the future.")
         return min(at or self.moment, self.moment)
 
     def ask(self, user: User, moment: datetime) -> Asked:

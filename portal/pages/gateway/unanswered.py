@@ -69,12 +69,13 @@ def unanswered(request: SignedIn) -> HttpResponseBase:
     asked = Asked(start, end, team, model)
     before = Asked(start - span.length, end - span.length, team, model)
     found = lines(asked)
+    every = _of_anybody(request, asked) if _is_narrowed(request) else found
     context = {
         "sees_all": sees_all(request.user),
         "team": asked_for.get("team", ""),
         "model": asked_for.get("model", ""),
-        "teams": _choices({line.team for line in found}, asked_for.get("team")),
-        "models": _choices({line.model for line in found}, asked_for.get("model")),
+        "teams": _choices({line.team for line in every}, asked_for.get("team")),
+        "models": _choices({line.model for line in every}, asked_for.get("model")),
         "span": span,
         "spans": [Range(one.words, _url(request, one), one == span) for one in SPANS],
         "stats": _stats(found, lines(before), span),
@@ -84,6 +85,15 @@ def unanswered(request: SignedIn) -> HttpResponseBase:
     }
     rows = [Shown(line, start, end) for line in found]
     return respond(LINES, request, rows, "gateway/unanswered.html", context)
+
+
+def _is_narrowed(request: SignedIn) -> bool:
+    return any(request.GET.get(name) for name in ("team", "model"))
+
+
+def _of_anybody(request: SignedIn, asked: Asked) -> list[Line]:
+    """Return all lines of the time that the person may see: to choose another team or model."""
+    return lines(Asked(asked.start, asked.end, team_asked_for(request.user, None), None))
 
 
 def _named(value: str | None) -> str | None:
@@ -141,7 +151,7 @@ def _chart(found: dict[datetime, Counts], asked: Asked, span: Span) -> Chart:
     ]  # fmt: skip
     moments = at if span.step == HOUR else [day_of(when) for when in at]
     return StackChart(
-        name="unanswered", title="Calls without an answer, by why", unit=CALLS, shape="bars",
+        name="unanswered", title="Calls without an answer, by reason", unit=CALLS, shape="bars",
         at=moments, series=series, size="tall",
     )  # fmt: skip
 
@@ -189,7 +199,7 @@ class LineFilters(Filters):
 
     reason = django_filters.ChoiceFilter(
         field_name="line.reason.key",
-        label="Why",
+        label="Reason",
         choices=[(reason.key, reason.label) for reason in REASONS],
         empty_label="Any reason",
     )
@@ -203,7 +213,7 @@ LINES = Table(
                place="name", unknown="none named"),
         Column("model", "Model", "line.model", sort=("line.model", "line.team"), csv_head="model",
                unknown="none named"),
-        Column("why", "Why", "line.reason.label", sort="line.reason.label", csv_head="why",
+        Column("why", "Reason", "line.reason.label", sort="line.reason.label", csv_head="why",
                url=lambda row: row.why_url),
         Column("outcome", "Outcome", "badge", kind="badge", sort="line.reason.outcome",
                csv="line.reason.outcome", csv_head="outcome"),

@@ -77,6 +77,15 @@ class TestGuardrails:
         put_in_force(now=timezone.now())
         assert "Not measured as it is." in page(client, engineer).content.decode()
 
+    def test_stands_among_the_gateways_pages_with_those_that_the_person_may_see(
+        self, client, engineer, carol
+    ):
+        for path in (PAGE, HITS):
+            for who, sees_drift in ((engineer, True), (carol, False)):
+                text = joined(page(client, who, path).content)
+                assert text.count('aria-current="page"> Guard') == 1
+                assert ('href="/gateway/drift/"' in text) is sees_drift
+
     def test_asks_as_often_however_many_hits_there_are(self, client, engineer):
         page(client, engineer)
         asked = []
@@ -108,7 +117,7 @@ class TestChange:
     @pytest.mark.parametrize(
         ("rules", "why"),
         [
-            ("{", "This is no JSON"),
+            ("{", "This is not JSON"),
             ("[" * 5000, "This is"),
             ("[]", "the set is an object"),
             (json.dumps({"rules": []}), "1 to 50 rules"),
@@ -156,11 +165,22 @@ class TestHits:
         assert (hit.mark, hit.marked_by, other.mark) == ("FALSE", engineer, "")
         assert client.post(f"{HITS}{hit.pk}/mark/", {"mark": "MAYBE"}).status_code == 404
 
+    def test_lead_to_their_call_for_those_who_may_see_it(self, client, engineer, carol):
+        hit = a_hit()
+        links = {}
+        for who in (engineer, UserFactory(username="ada", with_roles=[Role.AUDITOR]), carol):
+            text = page(client, who, f"{HITS}{hit.pk}/").content.decode()
+            why, kept = (f"{where}={hit.call}" for where in ("?request_id", "/prompts/calls/?q"))
+            links[who.username] = (why in text, kept in text)
+        assert links == {"pete": (True, False), "ada": (True, True), "carol": (False, False)}
+
     def test_of_another_team_are_not_there(self, client):
         team = TeamFactory(slug="appeals")
         developer = UserFactory(team=team, with_roles=[Role.DEVELOPER])
         own, other = a_hit(team="appeals"), a_hit()
         assert page(client, developer, f"{HITS}{own.pk}/").status_code == 200
         assert page(client, developer, f"{HITS}{other.pk}/").status_code == 404
-        assert "It was one" not in page(client, developer, f"{HITS}{own.pk}/").content.decode()
+        assert (
+            "It was a true hit" not in page(client, developer, f"{HITS}{own.pk}/").content.decode()
+        )
         assert GuardHit.objects.count() == 2

@@ -66,6 +66,9 @@ class TestUnanswered:
         assert lines(client.get(PAGE, {"team": "prior-auth"})) == [
             ("prior-auth", "extract", "403", 1)
         ]
+        narrowed = client.get(PAGE, {"team": "prior-auth"}).context
+        assert narrowed["teams"] == ["claims-review", "prior-auth"]
+        assert narrowed["models"] == ["extract", "summary"]
         assert lines(client.get(PAGE, {"model": "summary"})) == [
             ("claims-review", "summary", "503", 4)
         ]

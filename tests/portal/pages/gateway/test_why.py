@@ -61,7 +61,7 @@ class TestWho:
             answer = ask(client, model=name, **asked)
             assert answer.status_code == 404, asked
             assert "asked" not in answer.context
-            assert "Nobody of this name" in answer.content.decode()
+            assert "nobody of this name" in answer.content.decode()
 
     def test_asks_about_everybody_where_they_oversee(
         self, client, auditor, stranger, registered_model
@@ -105,7 +105,7 @@ class TestPage:
             ({"caller": "claims-review"}, "Name a model, or give a request id."),
             ({"model": "m", "at": "tomorrow"}, "Enter a valid date/time."),
             ({"model": "m", "at": (NOW + timedelta(days=1)).isoformat()},
-             "Nobody knows what is to come."),
+             "Name a time that is not in the future."),
         ):  # fmt: skip
             answer = ask(client, **asked)
             assert answer.status_code == 422, asked
