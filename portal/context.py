@@ -89,7 +89,14 @@ SECTIONS = (
         OVERSEES_RECORD,
         "Oversight",
     ),
-    Section("Prompts", "lock", "prompts:overview", ("/prompts/",), OVERSEES_PROMPTS, "Oversight"),
+    Section(
+        "Prompt record",
+        "lock",
+        "prompts:overview",
+        ("/prompts/",),
+        OVERSEES_PROMPTS,
+        "Oversight",
+    ),
 )
 
 
