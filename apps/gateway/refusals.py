@@ -28,7 +28,8 @@ REFUSALS = (
     Refused(
         400,
         "A rule of the guard found what may not go to this model, or may not come from it.",
-        "Take it out: the error names the rule, and says which half of the call it found it in.",
+        "Take it out: the error names the rule, and says whether it was found in the prompt or the "
+        "answer.",
     ),
     Refused(
         401,

@@ -16,7 +16,7 @@ OUTCOMES = {
 PLACES = {
     Place.POSTGRES: Badge("idle", "database", "In the database"),
     Place.S3: Badge("idle", "server", "In S3"),
-    Place.ERASED: Badge("bad", "circle-x", "Erased"),
+    Place.ERASED: Badge("idle", "circle-x", "Erased"),
 }
 # what a rule of the guard did with what it found, after "the rule"
 FOUND = {"block": "blocked it", "monitor": "noted it", "mask": "masked it"}

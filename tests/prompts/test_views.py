@@ -11,9 +11,11 @@ from apps.accounts.models import Role
 from apps.audit.models import AuditEvent
 from apps.common.canonical import digest_of
 from apps.prompts.erasures.models import ErasureRequest
+from apps.prompts.holds.models import LegalHold
 from apps.prompts.models import LostPrompts, PromptRecord
 from apps.prompts.reading.actions import name_reader, read_record
 from tests.factories import UserFactory
+from tests.pages import joined
 from tests.prompts.samples import member, stored
 
 pytestmark = pytest.mark.django_db
@@ -43,6 +45,19 @@ class TestOverview:
         text = page(carol, "overview").content.decode()
         assert reverse("prompts:record_list") not in text
         assert reverse("prompts:erasure_list") in text
+
+
+class TestHolds:
+    @pytest.mark.parametrize(
+        ("scope", "value", "covers"),
+        [("CALL", "9e5fb98b-0000", "call 9e5fb98b"), ("TEAM", "prior-auth", "team prior-auth"),
+         ("MEMBER", "ab" * 32, "member abababab"), ("CASE", "cd" * 32, "case cdcdcdcd")],
+    )  # fmt: skip
+    def test_say_what_they_cover(self, page, ada, scope, value, covers):
+        LegalHold.objects.create(
+            scope=scope, value=value, matter="2026-17", placed_by=ada, placed_at=timezone.now()
+        )
+        assert f">{covers}</a>" in joined(page(ada, "hold_list").content).replace("> ", ">")
 
 
 class TestReaders:

@@ -34,7 +34,7 @@ OPENED = Badge(
     "warn", "triangle-alert", "Passed unseen", title="The rule could not look, and opens"
 )
 MARKS = {
-    GuardHit.Mark.TRUE: Badge("ok", "circle-check", "True"),
+    GuardHit.Mark.TRUE: Badge("ok", "circle-check", "True hit"),
     GuardHit.Mark.FALSE: Badge("warn", "circle-x", "False alarm"),
 }
 PHASES = {Phase.REQUEST.value: "Prompt", Phase.ANSWER.value: "Answer"}

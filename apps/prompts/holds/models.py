@@ -72,7 +72,7 @@ class LegalHold(models.Model):
         """Return what it covers, in words that name no member."""
         if self.scope == Scope.TEAM:
             return f"team {self.value}"
-        return f"{Scope(self.scope).label[2:].strip() or 'call'} {self.value[:8]}".lower()
+        return f"{self.scope} {self.value[:8]}".lower()
 
 
 class HoldReleaseQuerySet(models.QuerySet["HoldRelease"]):

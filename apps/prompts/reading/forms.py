@@ -12,8 +12,15 @@ from apps.prompts.reading.actions import MOST_DAYS
 class ReaderForm(ReasonForm):
     """Who may read, for how long, and why."""
 
-    reader = forms.ModelChoiceField(label="Reviewer", queryset=User.objects.none())
-    days = forms.IntegerField(label="For so many days", min_value=1, max_value=MOST_DAYS)
+    reader = forms.ModelChoiceField(
+        label="Reviewer", queryset=User.objects.none(), empty_label="Choose a reviewer"
+    )
+    days = forms.IntegerField(
+        label="For how many days",
+        min_value=1,
+        max_value=MOST_DAYS,
+        help_text=f"At most {MOST_DAYS}.",
+    )
     field_order = ("reader", "days", "reason")
 
     def __init__(self, *given: object, **named: object) -> None:

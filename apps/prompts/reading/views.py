@@ -128,7 +128,7 @@ def _facts(record: PromptRecord) -> list[tuple[str, object]]:
         ("When", f"{record.at:%d %b %Y %H:%M:%S} UTC"),
         ("Team", record.team),
         ("Cost center", record.cost_center),
-        ("Person", record.person),
+        ("Person", record.person or "not named"),
         ("Model", record.model),
         ("Version", record.version or "not metered yet"),
         ("Operation", record.get_operation_display()),
