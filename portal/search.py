@@ -266,7 +266,7 @@ def _prompts(user: User, text: str) -> list[Hit]:
     if is_start:
         of_holds |= Q(value__startswith=text.lower())
         of_erasures |= Q(token__startswith=text.lower())
-    found = [
+    found: list[LegalHold | ErasureRequest | RetentionChange] = [
         *LegalHold.objects.visible_to(user).filter(of_holds)[:SHOWN],
         *ErasureRequest.objects.visible_to(user).filter(of_erasures)[:SHOWN],
         *RetentionChange.objects.visible_to(user).filter(has_id)[:SHOWN],
