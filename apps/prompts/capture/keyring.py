@@ -1,7 +1,9 @@
 """The data keys that a gate has in memory: bounded in number and in time, each unwrapped once.
 
 A subject has one living key a month, whichever gate makes it first. A key that was destroyed is
-noticed when something is to be stored under it; then the gate forgets it and asks anew.
+noticed when something is to be stored under it; then the gate forgets it and asks anew. Where its
+subject never calls again, the key leaves the memory when its time there is over, by itself: the
+receipt of an erasure says when that is.
 """
 
 import asyncio
@@ -98,16 +100,23 @@ class KeyRing:
             done.exception()  # seen, also where nobody waits any more
 
     async def _learn(self, name: _Name) -> Key:
+        until = self._clock() + self._seconds  # from before it was known to be living
         found = await self._link.run(lambda db: _find(db, name))
         if found is None:
             key = await self._make(name)
         else:
             key = Key(found[0], await self._ask(self._wrapper.unwrap, found[1], bound_to(found[0])))
-        self._keys[name] = (self._clock() + self._seconds, key)
+        self._keys[name] = (until, key)
         self._keys.move_to_end(name)
         while len(self._keys) > self._most:
             self._keys.popitem(last=False)
+        asyncio.get_running_loop().call_later(until - self._clock(), self._drop, name, until)
         return key
+
+    def _drop(self, name: _Name, until: float) -> None:
+        """Let a key go whose time is over, unless it was learned anew."""
+        if name in self._keys and self._keys[name][0] == until:
+            del self._keys[name]
 
     async def _make(self, name: _Name) -> Key:
         """Make a key and keep it, or take that of another gate which was faster."""

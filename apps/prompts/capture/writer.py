@@ -13,13 +13,14 @@ from uuid import UUID
 
 from apps.common.envelope import Sealed
 from apps.prompts.capture.link import REFUSED, Away, Connection, Link
-from apps.prompts.models import PromptRecord, PromptText
+from apps.prompts.models import DataKey, PromptRecord, PromptText
 
 MOST_AT_ONCE, MOST_BYTES = 200, 16 * 1024 * 1024
 IN_A_THREAD = 256 * 1024  # bytes from which work on texts would hold up other calls
 SECONDS = 4.0  # that somebody waits: for the commit under way, and for their own
 LIVING_KEY = "prompt_text_of_a_living_key"  # the trigger that says a key is destroyed
 _RECORD, _TEXT = PromptRecord._meta.db_table, PromptText._meta.db_table
+_KEY = DataKey._meta.db_table
 # what the statement is told of each half, as JSON
 _COLUMNS = {
     "id": "uuid", "call_id": "uuid", "at": "timestamptz", "team": "text", "cost_center": "text",
@@ -31,11 +32,16 @@ _COLUMNS = {
 _OF_TEXT = {"phase": "text", "nonce": "text", "ciphertext": "text", "size_bytes": "int"}
 _GIVEN = ", ".join(f"{name} {of_type}" for name, of_type in (_COLUMNS | _OF_TEXT).items())
 # All halves of a commit go in one statement: a round trip and a commit. The second half of a call
-# adds to what the first one wrote. A text comes after its record, whose erasure keeps it out.
+# adds to what the first one wrote. A text comes after its record, whose erasure keeps it out. Keys
+# are locked before records, and in an erasure's order: else the two could wait for each other.
 _KEEP = (
     f"WITH given AS MATERIALIZED (SELECT * FROM json_to_recordset(%s::json) AS given({_GIVEN})),"  # noqa: S608
+    f" locked AS MATERIALIZED (SELECT k.id FROM {_KEY} AS k"
+    " WHERE k.id IN (SELECT data_key_id FROM given)"
+    " ORDER BY k.month, k.created_at, k.id FOR SHARE),"
     f" kept AS (INSERT INTO {_RECORD} AS r ({', '.join(_COLUMNS)})"
-    f" SELECT {', '.join(_COLUMNS)} FROM given ON CONFLICT (id) DO UPDATE SET"
+    f" SELECT {', '.join(_COLUMNS)} FROM given WHERE (SELECT count(*) FROM locked) >= 0"
+    " ON CONFLICT (id) DO UPDATE SET"
     " outcome = EXCLUDED.outcome, refused_by = EXCLUDED.refused_by,"
     " rules_hit = (SELECT COALESCE(jsonb_agg(DISTINCT one), '[]')"
     " FROM jsonb_array_elements(r.rules_hit || EXCLUDED.rules_hit) AS one),"
