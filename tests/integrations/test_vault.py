@@ -241,6 +241,22 @@ class TestAnswersThatAreNone:
 
 
 class TestVault:
+    def test_takes_no_token_from_a_call_that_is_on_its_way(self):
+        """Several threads share one client: between two calls its token is never away."""
+        seen = []
+
+        class Tokens:
+            def token(self, client):
+                seen.append(client.token)
+                return "hvs.1"
+
+            def forget(self):
+                return False
+
+        vault = Vault("http://127.0.0.1:1", Tokens())
+        assert [vault.call("x", lambda client: client.token) for _ in range(2)] == ["hvs.1"] * 2
+        assert seen[1] == "hvs.1"
+
     @pytest.mark.parametrize(
         ("status", "kind"),
         [(400, PermanentError), (403, Refused), (404, NotFound), (412, TemporaryError),

@@ -80,6 +80,7 @@ class KubernetesTokens:
             except OSError as error:
                 words = f"The pod has no service account to log in with: {error.strerror}."
                 raise PermanentError(words) from error
+            client.token = None  # the old one is no part of a login
             answer = client.auth.kubernetes.login(
                 role=self._role, jwt=jwt, use_token=False, mount_point=self._mount
             )["auth"]
@@ -94,7 +95,9 @@ class KubernetesTokens:
 
 
 class Vault:
-    """One Vault. Every call has a timeout, and raises TemporaryError or PermanentError."""
+    """One Vault. Every call has a timeout, and raises TemporaryError or PermanentError. Several
+    threads may call at once.
+    """
 
     def __init__(
         self, address: str, tokens: Tokens, *, namespace: str = "", timeout: float = TIMEOUT
@@ -117,8 +120,10 @@ class Vault:
 
     def _once(self, what: str, call: Callable[[Any], Answer]) -> Answer:
         with _translated(what):
-            self._client.token = None
-            self._client.token = self._tokens.token(self._client)
+            token = self._tokens.token(self._client)
+            # set only where it is another one: a call of another thread may be on its way with it
+            if self._client.token != token:
+                self._client.token = token
             return call(self._client)
 
 
