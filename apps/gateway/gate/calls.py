@@ -1,6 +1,6 @@
 """What a call says: who makes it, what it asks for, and every text in it. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -25,7 +25,7 @@ class Text:
 
     where: str
     role: str
-    text: str
+    text: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Call:
     max_tokens: int | None
     has_images: bool
     continuous_usage: bool
-    texts: tuple[Text, ...]
-    body: bytes
+    texts: tuple[Text, ...] = field(repr=False)
+    body: bytes = field(repr=False)
     service_class: str = "interactive"
     subject: Subject | None = None  # the member or case that the caller named, as a keyed hash

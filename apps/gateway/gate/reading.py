@@ -49,8 +49,8 @@ class Asked:
     id: str
     at: datetime
     path: str
-    body: bytes
-    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # one may name a member
     claims: Mapping[str, Any] = field(default_factory=dict)
 
 

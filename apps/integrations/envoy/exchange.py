@@ -15,9 +15,9 @@ class Asked:
     of the token that Envoy verified, None where there is none or more than one.
     """
 
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)  # one may name a member
     claims: Mapping[str, Any] | None
-    body: bytes
+    body: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)

@@ -463,6 +463,12 @@ class TestSubject:
         assert found == named_subject(SubjectKind.MEMBER, "M-1")
         assert "M-1" not in repr(found)
 
+    def test_no_text_and_no_name_is_in_what_a_log_might_say_of_a_call(self):
+        found = call(body(messages=[{"role": "user", "content": "Jane Roe"}]))
+        told = Asked("", NOW, "/", b"Jane Roe", {"x-member-key": "M-1"}, {})
+        said = repr(found) + repr(found.texts) + repr(told)
+        assert found.texts[0].text == "Jane Roe" and "Jane" not in said and "M-1" not in said
+
     def test_is_nobody_where_none_is_named(self):
         assert call(body()).subject is None
 
