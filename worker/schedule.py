@@ -189,8 +189,8 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 60.0,
         "options": {"expires": 60},
     },
-    # Removes prompts from the database whose time is over: their ends are ends of days. If it
-    # stops, they are kept longer than was decided.
+    # Removes prompts from the database whose time is over: their ends are ends of days; and keys of
+    # past months under which none is left. If it stops, they are kept longer than was decided.
     "remove-prompts": {
         "task": "prompts.remove_expired",
         "schedule": 900.0,

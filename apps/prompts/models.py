@@ -120,6 +120,11 @@ class PromptPack(Reconciled):
     def __str__(self) -> str:
         return f"pack {str(self.pk)[:8]} of prompts"
 
+    @property
+    def key_prefix(self) -> str:
+        """Return how the key of each object begins that was ever written for this pack."""
+        return f"prompts/{self.retained_until:%Y/%m/%d}/{self.pk}-"
+
 
 class PromptRecordQuerySet(models.QuerySet["PromptRecord"]):
     """Records, newest first."""

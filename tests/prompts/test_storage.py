@@ -12,13 +12,14 @@ from apps.common.periods import DAY
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.s3.client import RegistryStore
 from apps.prompts.erasures.actions import approve_erasure, ask_erasure
-from apps.prompts.holds.actions import place_hold
-from apps.prompts.models import Place, PromptPack, PromptRecord, PromptText
+from apps.prompts.erasures.models import ErasureRequest
+from apps.prompts.holds.actions import approve_release, ask_release, place_hold
+from apps.prompts.models import DataKey, Place, PromptPack, PromptRecord, PromptText
 from apps.prompts.reading.opening import Unreadable, open_record
 from apps.prompts.storage import actions, reconcile
 from tests.factories import create_event
 from tests.integrations import versitygw
-from tests.prompts.samples import ANSWER, REQUEST, WRAPPER, member, stored
+from tests.prompts.samples import ANSWER, AT, REQUEST, WRAPPER, member, stored
 
 pytestmark = pytest.mark.django_db
 
@@ -159,6 +160,10 @@ class TestErasedInS3:
 
         monkeypatch.setattr(prompts_bucket, "put_new", erases_meanwhile)
         move(prompts_bucket)
+        left = ErasureRequest.objects.get().receipt["left"]
+        pack = PromptPack.objects.get()
+        assert [one["key"] for one in left["objects_being_written"]] == [f"{pack.key_prefix}*"]
+        assert pack.object_key.startswith(pack.key_prefix) and left["objects"] == []
         record = PromptRecord.objects.get(pk=mine.pk)
         assert record.place == Place.ERASED
         with pytest.raises(Unreadable):
@@ -198,13 +203,76 @@ class TestRemove:
         assert not versions.get("Versions")
         assert move(prompts_bucket) == 0
 
-    def test_keeps_an_object_of_which_a_hold_covers_one_record(self, prompts_bucket, ada):
+    def test_keeps_an_object_of_which_a_hold_covers_one_record(self, prompts_bucket, ada, carol):
         end = soon(2)
-        stored(retained_until=end), stored(member(), retained_until=end)
+        stored(retained_until=end)
+        kept = stored(member(), retained_until=end)
         move(prompts_bucket)
-        place_hold(scope="MEMBER", name="M-100-42", matter="2026-17", actor=ada, now=timezone.now())
+        hold = place_hold(
+            scope="MEMBER", name="M-100-42", matter="2026-17", actor=ada, now=timezone.now()
+        )
         time.sleep(3)
         move(prompts_bucket)
         pack = PromptPack.objects.get()
         assert (pack.status, pack.reason) == ("STORED", "HELD")
-        assert PromptRecord.objects.count() == 2
+        assert PromptRecord.objects.get() == kept  # the other one's time is over all the same
+        assert opened(kept, prompts_bucket) == (REQUEST, ANSWER)
+        until = prompts_bucket.head(pack.object_key).locked_until
+        assert until > timezone.now() + timedelta(hours=5)  # nobody removes it in S3 either
+        release = ask_release(
+            hold=hold, justification="Settled.", requester=ada, now=timezone.now()
+        )
+        approve_release(release=release, approver=carol, reason="Settled.", now=timezone.now())
+        move(prompts_bucket, timezone.now() + timedelta(hours=1))
+        assert not PromptRecord.objects.exists()
+        pack.refresh_from_db()
+        assert (pack.status, pack.reason) == ("STORED", "WAITING")
+        assert f"is locked until {until:%d %b %H:%M} UTC" in pack.message
+
+    @pytest.mark.parametrize("others", [0, 1])
+    def test_removes_what_a_worker_wrote_that_died_also_where_another_object_took_its_place(
+        self, prompts_bucket, ada, carol, monkeypatch, others
+    ):
+        """One of the pack's members is erased between the worker that died and the next one."""
+        end = soon(4)
+        stored(member(), retained_until=end)
+        kept = [stored(retained_until=end) for _ in range(others)]
+        with monkeypatch.context() as patch:
+            patch.setattr(actions, "record_stored", _dies)
+            with pytest.raises(KeyboardInterrupt):
+                move(prompts_bucket)
+        erasure = ask_erasure(
+            kind="MEMBER", name="M-100-42", justification="Asked for.", requester=ada,
+            now=timezone.now(),
+        )  # fmt: skip
+        approve_erasure(erasure=erasure, approver=carol, reason="Lawful.", now=timezone.now())
+        pack = PromptPack.objects.get()
+        PromptPack.objects.update(next_check_at=timezone.now())
+        move(prompts_bucket)
+        assert len(prompts_bucket.list_keys(pack.key_prefix)) == 1 + others
+        assert [opened(one, prompts_bucket) for one in kept] == [(REQUEST, ANSWER)] * others
+        time.sleep(5)
+        move(prompts_bucket)
+        assert prompts_bucket.list_keys(pack.key_prefix) == []
+        pack.refresh_from_db()
+        assert (pack.status, pack.next_check_at) == ("REMOVED", None)
+        assert move(prompts_bucket) == 0
+
+
+class TestDestroyIdleKeys:
+    def test_destroys_those_of_past_months_under_which_nothing_is_left(self):
+        now = timezone.now()
+        this, long_ago = now.date().replace(day=1), AT.replace(year=2025)
+        gone = stored(member(), at=long_ago, retained_until=now - DAY).data_key
+        kept = stored(member("M-2"), at=long_ago).data_key
+        fresh = stored(member("M-3"), at=now, retained_until=now - DAY).data_key
+        assert fresh.month == this
+        assert actions.destroy_idle_keys(now=now) == 0
+        actions.remove_from_database(now=now)
+        assert actions.destroy_idle_keys(now=now) == 1
+        assert actions.destroy_idle_keys(now=now) == 0
+        assert set(DataKey.objects.filter(destroyed_at=None)) == {kept, fresh}
+        gone.refresh_from_db()
+        assert bytes(gone.wrapped) == b"" and gone.wrapped_sha256
+        event = AuditEvent.objects.get(action="prompts.removed", target_type="DataKey")
+        assert event.data == {"keys_destroyed": [str(gone.pk)], "records": 0}

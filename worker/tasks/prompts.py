@@ -15,5 +15,6 @@ def move_to_s3(**_: object) -> None:
 
 @app.task(name="prompts.remove_expired", acks_late=True, time_limit=120)
 def remove_expired(**_: object) -> None:
-    """Remove records from the database whose time is over."""
+    """Remove records from the database whose time is over, and keys under which none is left."""
     actions.remove_from_database(now=now())
+    actions.destroy_idle_keys(now=now())

@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Count, Min, Q, QuerySet
+from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet
 
 from apps.audit.actions import System, record
 from apps.audit.models import Action
 from apps.common.leases import change_from
 from apps.prompts.holds.actions import one_at_a_time
 from apps.prompts.holds.queries import free, held
-from apps.prompts.models import Outcome, Place, PromptPack, PromptRecord, PromptText
+from apps.prompts.models import DataKey, Outcome, Place, PromptPack, PromptRecord, PromptText
 from apps.prompts.rules.actions import revision_for
 from apps.prompts.storage.packing import Packed
 
@@ -25,6 +25,8 @@ WAITS_AT_MOST = timedelta(minutes=10)  # in the database, for others with the sa
 NO_ANSWER = timedelta(hours=1)  # after which nothing more is expected of a call
 AGAIN = timedelta(hours=1)
 REMOVED_AT_ONCE = 5000
+KEYS_AT_ONCE = 500
+STRAGGLERS = timedelta(days=1)  # after a month, in which gates may still write under its keys
 MOVER, REMOVER = System("prompts.move_to_s3"), System("prompts.remove_expired")
 Status = PromptPack.Status
 
@@ -102,11 +104,21 @@ def record_stored(
 
 @transaction.atomic
 def give_up_pack(*, pack: PromptPack, now: datetime) -> None:
-    """Make no object of a pack: its texts were erased, or their time is over."""
+    """Make no object of a pack: its texts were erased, or their time is over. It is looked at again
+    at its end, when what a worker may have written of it can be removed.
+    """
     pack.records.update(pack=None)
-    change_from(
-        pack, [Status.WAITING], now=now, status=Status.REMOVED, removed_at=now, next_check_at=None
+    PromptPack.objects.filter(pk=pack.pk, status=Status.WAITING).update(
+        next_check_at=pack.retained_until, reason="", message=""
     )
+
+
+def record_given_up(*, pack: PromptPack, now: datetime) -> None:
+    """Say that nothing of a pack without records is in S3."""
+    change_from(
+        pack, [Status.WAITING], now=now, status=Status.REMOVED, removed_at=now, next_check_at=None,
+        reason="", message="",
+    )  # fmt: skip
 
 
 @transaction.atomic
@@ -128,6 +140,33 @@ def remove_from_database(*, now: datetime) -> int:
     return len(chosen)
 
 
+@transaction.atomic
+def destroy_idle_keys(*, now: datetime) -> int:
+    """Destroy the keys of past months under which no record is left, so that copies of their
+    ciphertext in backups and elsewhere end with them; return how many.
+
+    A key is locked before it is asked for the last time whether a record is left: whoever writes
+    one under it has it locked until the record is there.
+    """
+    month = (now - STRAGGLERS).date().replace(day=1)
+    idle = DataKey.objects.filter(
+        ~Exists(PromptRecord.objects.filter(data_key=OuterRef("pk"))),
+        ~Exists(PromptText.objects.filter(data_key=OuterRef("pk"))),
+        destroyed_at=None,
+        month__lt=month,
+    )
+    chosen = list(idle.order_by().values_list("pk", flat=True)[:KEYS_AT_ONCE])
+    locked = list(DataKey.objects.select_for_update().filter(pk__in=chosen, destroyed_at=None))
+    gone = list(idle.filter(pk__in=[key.pk for key in locked]))
+    if gone:
+        DataKey.objects.filter(pk__in=[key.pk for key in gone]).update(
+            wrapped=b"", destroyed_at=now
+        )
+        data = {"keys_destroyed": [str(key.pk) for key in gone], "records": 0}
+        record(action=Action.PROMPTS_REMOVED, actor=REMOVER, target=gone[0], now=now, data=data)
+    return len(gone)
+
+
 def ask_due_removals(*, now: datetime) -> int:
     """Have every pack looked at whose time is over; return how many."""
     due = PromptPack.objects.filter(
@@ -139,17 +178,18 @@ def ask_due_removals(*, now: datetime) -> int:
 @transaction.atomic
 def begin_removal(*, pack: PromptPack, now: datetime) -> bool:
     """Remove a pack's records from the index, after which its object goes. False where a hold
-    covers one of them: then the whole object stays, and is looked at again.
+    covers some of them: those and the object stay, and are looked at again; the others go.
     """
     one_at_a_time()
-    if held(pack.records.all()).exists():
-        wait(pack=pack, reason="HELD", message="A legal hold covers it.", at=now + AGAIN, now=now)
-        return False
-    PromptText.objects.filter(record__pack=pack).delete()
-    count, _ = pack.records.all().delete()
+    over = [one.pk for one in free(pack.records.all())]
+    PromptText.objects.filter(record__in=over).delete()
+    count, _ = pack.records.filter(pk__in=over).delete()
     if count:
         data = _about(pack) | {"records": count, "from": "S3"}
         record(action=Action.PROMPTS_REMOVED, actor=REMOVER, target=pack, now=now, data=data)
+    if held(pack.records.all()).exists():
+        wait(pack=pack, reason="HELD", message="A legal hold covers it.", at=now + AGAIN, now=now)
+        return False
     return True
 
 

@@ -1,10 +1,12 @@
 """Moves ciphertext to S3, and removes objects whose time is over.
 
 Each step can be repeated: an object that is there with the same bytes is taken as written, and the
-database gives up its copy only for one that was read back. So a worker may die at any line.
+database gives up its copy only for one that was read back. So a worker may die at any line. Where
+one died and the texts are others since (one was erased, an answer came late), the pack has two
+objects: all that were ever written for it go at its end.
 
 WAITING   texts → one object, locked until their end → read back → the database's copy goes
-STORED    its time is over and nothing holds it: the index goes, then the object
+STORED    its time is over and nothing holds it: the index goes, then its objects; held: locked anew
 """
 
 import time
@@ -24,6 +26,7 @@ from apps.prompts.storage.packing import Piece, pack
 
 PASS_SECONDS = 50.0
 REFUSED_AGAIN = timedelta(hours=1)
+HELD_LOCK = timedelta(hours=6)  # beyond each look at a pack that is held, which comes every hour
 AROUND = timedelta(hours=1)  # by which the gate's clock and the access log's may differ
 Status = PromptPack.Status
 
@@ -51,9 +54,8 @@ def reconcile_pack(*, row: PromptPack, bucket: RegistryStore, now: datetime) -> 
     try:
         if row.status == Status.WAITING:
             _write(row, bucket, now)
-        elif row.status == Status.STORED and actions.begin_removal(pack=row, now=now):
-            bucket.remove(row.object_key, version_id=row.version_id)
-            actions.record_removed(pack=row, now=now)
+        elif row.status == Status.STORED:
+            _end(row, bucket, now)
     except TemporaryError as error:
         at = retry_at(row, now=now, retry_after=error.retry_after)
         actions.wait(pack=row, reason="WAITING", message=str(error), at=at, now=now)
@@ -68,8 +70,11 @@ def _write(row: PromptPack, bucket: RegistryStore, now: datetime) -> None:
     packed = pack(_pieces(row))
     if not packed.offsets or row.retained_until <= now:
         actions.give_up_pack(pack=row, now=now)
+        if row.retained_until <= now:
+            _sweep(row, bucket, now)
+            actions.record_given_up(pack=row, now=now)
         return
-    key = f"prompts/{row.retained_until:%Y/%m/%d}/{row.pk}-{packed.sha256[:32]}"
+    key = f"{row.key_prefix}{packed.sha256[:32]}"
     with suppress(AlreadyExists):  # a worker died after it had written it
         bucket.put_new(key, packed.body, locked_until=row.retained_until)
     stored = bucket.head(key)
@@ -79,6 +84,30 @@ def _write(row: PromptPack, bucket: RegistryStore, now: datetime) -> None:
         pack=row, packed=packed, key=key, version_id=stored.version_id,
         versions=_versions(row.records.all()), now=now,
     )  # fmt: skip
+
+
+def _end(row: PromptPack, bucket: RegistryStore, now: datetime) -> None:
+    """Remove a pack whose time is over. Where a hold covers some of it, its object is locked for
+    some hours more, at each look: so nobody removes it past the portal either.
+    """
+    if actions.begin_removal(pack=row, now=now):
+        _sweep(row, bucket, now)
+        actions.record_removed(pack=row, now=now)
+    elif stored := bucket.head(row.object_key):
+        bucket.lock(stored, until=now.replace(microsecond=0) + HELD_LOCK)
+
+
+def _sweep(row: PromptPack, bucket: RegistryStore, now: datetime) -> None:
+    """Remove every object that was ever written for a pack, also by a worker that died before it
+    said so. Raises TemporaryError while one is locked, as it is for a while after a hold.
+    """
+    for key in bucket.list_keys(row.key_prefix):
+        stored = bucket.head(key)
+        if stored is None:
+            continue
+        if stored.locked_until and stored.locked_until > now:
+            raise TemporaryError(f"{key} is locked until {stored.locked_until:%d %b %H:%M} UTC.")
+        bucket.remove(key, version_id=stored.version_id)
 
 
 def _pieces(row: PromptPack) -> Iterable[Piece]:
