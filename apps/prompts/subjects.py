@@ -68,11 +68,23 @@ def named_subject(kind: SubjectKind, name: str) -> Subject:
     """Return a member or a case by name. Upper and lower case, and blanks around it, make no other
     name. Raises BadName for an empty one, one that is too long or cannot be printed.
     """
-    plain = unicodedata.normalize("NFKC", name).strip().casefold()
+    plain = _plain(name)
     if not plain or len(plain) > LONGEST or not plain.isprintable():
         raise BadName(f"It must be 1 to {LONGEST} characters that can be printed.")
     token = hmac.digest(_secret(), f"{kind}:{plain}".encode(), sha256).hex()
     return Subject(kind, token, secret_id())
+
+
+def is_named_in(name: str, text: str) -> bool:
+    """Tell whether a text that is kept says a name that must not be. Upper and lower case are the
+    same; names of a letter or two are too common to tell.
+    """
+    plain = _plain(name)
+    return len(plain) > 2 and plain in _plain(text)
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).strip().casefold()
 
 
 def secret_id() -> str:

@@ -13,13 +13,22 @@ ACTION = "erasure.done"
 
 
 def receipt_in(raw: bytes) -> dict[str, Any] | None:
-    """Return the receipt that a file holds; None where it is something else."""
+    """Return the receipt that a file holds; None where it is something else. Raises Wrong where a
+    name stands twice: whoever reads the file could take the one for the other.
+    """
     try:
-        found = json.loads(raw)
+        found = json.loads(raw, object_pairs_hook=_once)
     except ValueError:
         return None
     is_one = isinstance(found, dict) and found.get("format") == FORMAT
     return found if is_one else None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise Wrong("A name stands twice in the file.")
+    return found
 
 
 def verify_receipt(receipt: dict[str, Any], proof: str, keys: list[Key]) -> str:
@@ -60,10 +69,13 @@ def _words(receipt: dict[str, Any], index: int, size: int) -> str:
         f"  keys destroyed: {len(receipt['keys_destroyed']):,}; calls that nobody reads any more: "
         f"{said['unreadable']:,}",
         f"  ciphertext left in S3: {said['ciphertext_left_in_s3']:,} calls in "
-        f"{len(left['objects']):,} objects",
+        f"{len(left['objects']):,} objects, and maybe in "
+        f"{len(left.get('objects_being_written', [])):,} that were being written",
         f"  wrapped keys in backups until: {left['wrapped_keys_in_backups_until']}",
         f"  not reached: {lost['sent_without_a_member_or_case']:,} calls that named nobody, "
         f"{lost['hashed_with_another_secret']:,} hashed with another secret",
         f"  {receipt['means']}",
+        "Proven is that the record names this very receipt, with the keys it lists. That the keys",
+        "are gone, and whom the token stands for, is for the portal and its database to show.",
     ]
     return "\n".join(lines)

@@ -1,25 +1,30 @@
 """What the gate keeps: sealed, durable where it must be, and never under a destroyed key."""
 
 import asyncio
+import threading
+import time
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.catalog.models import DataClass
 from apps.common.envelope import FileWrapper, NotOpened
 from apps.integrations.errors import TemporaryError
+from apps.prompts.capture.keyring import KeyRing
 from apps.prompts.capture.link import Away, Link, parameters
 from apps.prompts.capture.terms import Terms
 from apps.prompts.models import DataKey, LostPrompts, Phase, Place, PromptRecord, PromptText
 from apps.prompts.rules.queries import Ruling
 from apps.prompts.rules.rules import Rules
+from apps.prompts.storage import actions
 from tests.prompts.samples import (
     ANSWER,
     AT,
     REQUEST,
+    WRAPPER,
     _in_its_own_connection,
     both,
     half,
@@ -27,6 +32,7 @@ from tests.prompts.samples import (
     member,
     opened,
     recorder,
+    stored,
 )
 
 
@@ -161,6 +167,79 @@ class TestDestroyedKeys:
         assert [text.phase for text in PromptText.objects.all()] == ["REQUEST"]
         with pytest.raises((NotOpened, ValueError)):
             opened(PromptText.objects.get())
+
+    def test_a_write_and_an_erasure_never_wait_for_each_other(self):
+        request, answer = both(subject=member())
+        locked = threading.Event()
+
+        async def run():
+            async with recorder(terms()) as made:
+                await made.keep(request)
+                erasing = asyncio.create_task(asyncio.to_thread(destroy_slowly, locked))
+                await asyncio.to_thread(locked.wait)
+                await made.keep(answer)
+                await erasing
+
+        asyncio.run(run())
+        assert PromptRecord.objects.get().place == Place.ERASED
+        assert [text.phase for text in PromptText.objects.all()] == ["REQUEST"]
+
+    def test_a_key_under_which_somebody_writes_is_not_idle(self):
+        long_ago, now = AT.replace(year=2025), timezone.now()
+        gone = stored(member(), at=long_ago, retained_until=now - timedelta(days=1))
+        actions.remove_from_database(now=now)
+        locked, made = threading.Event(), []
+        writing = threading.Thread(target=write_slowly, args=(gone.data_key_id, locked, made))
+        writing.start()
+        locked.wait(5)
+        assert actions.destroy_idle_keys(now=now) == 0
+        writing.join()
+        assert {opened(text) for text in made[0].texts.all()} == {REQUEST, ANSWER}
+
+    def test_a_key_leaves_the_memory_by_itself_though_nobody_calls_again(self):
+        async def run():
+            async with recorder(terms()) as made:
+                ring = KeyRing(made.links[0], WRAPPER, seconds=0.2)
+                longer = KeyRing(made.links[0], WRAPPER, seconds=600)
+                for one in (ring, longer):
+                    await one.get(member(), AT)
+                for _ in range(100):
+                    await asyncio.sleep(0.1)
+                    if not len(ring):
+                        break
+                return len(ring), len(longer)
+
+        assert asyncio.run(run()) == (0, 1)
+
+
+def write_slowly(key, locked, made):
+    """Write a record of a year ago under a key, as a gate does that has the key locked before the
+    record is there.
+    """
+    try:
+        with transaction.atomic():
+            list(DataKey.objects.select_for_update().filter(pk=key))
+            locked.set()
+            time.sleep(0.5)
+            made.append(stored(member(), at=AT.replace(year=2025)))
+    finally:
+        connection.close()
+
+
+def destroy_slowly(locked):
+    """Destroy every key as an erasure does that a gate meets between its first lock and its end."""
+    try:
+        with transaction.atomic():
+            keys = list(DataKey.objects.select_for_update().filter(destroyed_at=None))
+            locked.set()
+            time.sleep(0.5)
+            PromptText.objects.update(ciphertext=b"")
+            PromptRecord.objects.update(place=Place.ERASED)
+            DataKey.objects.filter(pk__in=[key.pk for key in keys]).update(
+                wrapped=b"", destroyed_at=timezone.now()
+            )
+    finally:
+        connection.close()
 
 
 def destroy():

@@ -45,6 +45,14 @@ class TestAskErasure:
         assert erasure.token == member().token
         assert "M-100-42" not in str(AuditEvent.objects.get(action="erasure.requested").data)
 
+    def test_takes_no_reason_that_says_the_name(self, ada):
+        for words in ("M-100-42 asked for it.", "Asked for by \uff2d-100-42."):
+            with pytest.raises(BadErasure, match="says the name"):
+                actions.ask_erasure(
+                    kind="MEMBER", name=" m-100-42", justification=words, requester=ada, now=NOW
+                )
+        assert ask(ada, "M")  # a letter stands in every sentence
+
     def test_is_an_auditors_once_and_for_somebody(self, ada, anton, carol):
         with pytest.raises(NotPermitted):
             ask(carol)

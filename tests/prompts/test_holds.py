@@ -43,6 +43,10 @@ class TestPlaceHold:
         for scope, name in (("TEAM", "nobody"), ("CALL", "x"), ("MEMBER", " ")):
             with pytest.raises(BadHold):
                 place(ada, scope, name)
+        with pytest.raises(BadHold, match="says the name"):
+            actions.place_hold(
+                scope="CASE", name="c-17-x", matter="About C-17-X", actor=ada, now=NOW
+            )
         assert place(ada, "TEAM", "claims-review").covers == "team claims-review"
 
     @pytest.mark.parametrize("who", ["carol", "charlie"])

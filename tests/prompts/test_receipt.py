@@ -62,6 +62,14 @@ def test_is_what_the_record_names_and_says_what_is_left(erased, say):
     assert end == 0
     assert "names this receipt" in said and "calls that nobody reads any more: 1" in said
     assert "wrapped keys in backups until: unknown" in said
+    assert "Proven is that the record names this very receipt" in said
+
+
+def test_is_wrong_where_it_says_something_twice(erased, say):
+    one, _, signer = erased
+    twice = canonical(one.receipt).replace(b'"records":{', b'"records":{"unreadable":9,', 1)
+    end, said = say(twice, one, signer)
+    assert (end, "stands twice" in said) == (1, True)
 
 
 def test_is_wrong_where_a_word_or_the_event_is_anothers(erased, say):

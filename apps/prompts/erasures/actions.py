@@ -20,12 +20,18 @@ from apps.common import decisions
 from apps.common.canonical import digest_of, plain
 from apps.common.errors import DomainError
 from apps.prompts.erasures.models import ErasureRequest
-from apps.prompts.erasures.receipt import DestroyedKey, Erased, LeftObject, receipt_of
+from apps.prompts.erasures.receipt import (
+    DestroyedKey,
+    Erased,
+    LeftObject,
+    NotReached,
+    receipt_of,
+)
 from apps.prompts.holds.actions import one_at_a_time
 from apps.prompts.holds.queries import holds_over
 from apps.prompts.models import DataKey, Place, PromptPack, PromptRecord, PromptText
 from apps.prompts.rules.actions import DECIDER, permit_asking
-from apps.prompts.subjects import BadName, SubjectKind, named_subject, secret_id
+from apps.prompts.subjects import BadName, SubjectKind, is_named_in, named_subject, secret_id
 
 NOUN = "request"
 Status = ErasureRequest.Status
@@ -49,9 +55,12 @@ def ask_erasure(
 ) -> ErasureRequest:
     """Ask for the erasure of a member or a case by name, which is hashed here and kept nowhere.
 
-    Raises NotPermitted unless the requester is an auditor; BadErasure.
+    Raises NotPermitted unless the requester is an auditor; BadErasure, also where the justification
+    says the name.
     """
     permit_asking(requester)
+    if is_named_in(name, justification):
+        raise BadErasure("The justification says the name, and is kept. Say why without it.")
     try:
         subject = named_subject(SubjectKind(kind), name)
         with transaction.atomic():
@@ -98,6 +107,8 @@ def approve_erasure(
     AlreadyDecided; IsHeld, and then nothing is erased and the request goes on waiting.
     """
     decisions.permit(question(erasure, approver))
+    # over all records, which may be millions: no gate waits for its keys meanwhile
+    missed = _not_reached(erasure)
     one_at_a_time()
     keys = list(DataKey.objects.select_for_update().filter(_of(erasure)))
     if standing := holds_over(keys):
@@ -115,6 +126,7 @@ def approve_erasure(
             asked=(erasure.requested_by.username, erasure.requested_at),
             decided=(approver.username, now),
             erased=erased,
+            missed=missed,
             backup_days=settings.PROMPT_BACKUP_DAYS,
         )
     )
@@ -138,6 +150,19 @@ def _of(request: ErasureRequest) -> Q:
     return Q(kind=request.kind, token=request.token, secret=request.secret)
 
 
+def _not_reached(request: ErasureRequest) -> NotReached:
+    """Return what an erasure cannot find by its name. Two queries over the whole record."""
+    readable = PromptRecord.objects.exclude(place=Place.ERASED)
+    others = readable.exclude(
+        data_key__kind=request.kind, data_key__token=request.token, data_key__secret=request.secret
+    )
+    named = others.exclude(data_key__kind=SubjectKind.TEAM)
+    return NotReached(
+        unnamed=readable.filter(data_key__kind=SubjectKind.TEAM).count(),
+        other_secret=named.exclude(data_key__secret=secret_id()).count(),
+    )
+
+
 def _erase(keys: Sequence[DataKey], living: Sequence[DataKey], now: datetime) -> Erased:
     """Destroy keys and overwrite what the database has of their texts; return what was done.
 
@@ -156,20 +181,17 @@ def _erase(keys: Sequence[DataKey], living: Sequence[DataKey], now: datetime) ->
         LeftObject(pack.object_key, pack.version_id, pack.sha256, pack.retained_until)
         for pack in packs.distinct().order_by("object_key")
     ]
+    begun = PromptPack.objects.filter(records__in=records, status=PromptPack.Status.WAITING)
     in_s3 = records.filter(place=Place.S3).count()
     in_postgres = records.filter(place=Place.POSTGRES).count()
-    PromptText.objects.filter(Q(data_key__in=keys) | Q(record__in=records)).update(ciphertext=b"")
+    written = [(f"{pack.key_prefix}*", pack.retained_until) for pack in begun.distinct()]
+    # one after the other: both at once would be looked for in every text there is
+    PromptText.objects.filter(record__in=records).update(ciphertext=b"")
+    PromptText.objects.filter(data_key__in=keys).update(ciphertext=b"")
     records.update(place=Place.ERASED)
     DataKey.objects.filter(pk__in=[key.pk for key in living]).update(wrapped=b"", destroyed_at=now)
-    others = PromptRecord.objects.exclude(place=Place.ERASED)
-    named = others.exclude(data_key__kind=SubjectKind.TEAM)
     return Erased(
-        keys=destroyed,
-        in_postgres=in_postgres,
-        in_s3=in_s3,
-        objects=left,
-        unnamed=others.filter(data_key__kind=SubjectKind.TEAM).count(),
-        other_secret=named.exclude(data_key__secret=secret_id()).count(),
+        keys=destroyed, in_postgres=in_postgres, in_s3=in_s3, objects=left, being_written=written
     )
 
 

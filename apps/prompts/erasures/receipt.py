@@ -10,6 +10,7 @@ from uuid import UUID
 from apps.prompts.capture import KEY_SECONDS
 
 FORMAT = "quartermaster.erasure@v1"
+ITSELF_SECONDS = 60  # that an erasure takes at most, from its beginning to its commit
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,24 @@ class LeftObject:
 
 @dataclass(frozen=True)
 class Erased:
-    """What was done. unnamed: records in the whole store that were sent without a member or case,
-    under their team's key; other_secret: those whose member or case was hashed with another secret.
-    Neither can be found by a name, so nobody knows whether some are this member's.
+    """What was done. being_written: how the keys of objects begin that were on their way to S3, so
+    that they may hold ciphertext too, and until when each is locked.
     """
 
     keys: Sequence[DestroyedKey]
     in_postgres: int
     in_s3: int
     objects: Sequence[LeftObject]
+    being_written: Sequence[tuple[str, datetime]]
+
+
+@dataclass(frozen=True)
+class NotReached:
+    """What no name finds. unnamed: records in the whole store that were sent without a member or
+    case, under their team's key; other_secret: those whose member or case was hashed with another
+    secret. So nobody knows whether some are this member's.
+    """
+
     unnamed: int
     other_secret: int
 
@@ -58,6 +68,7 @@ def receipt_of(
     asked: tuple[str, datetime],
     decided: tuple[str, datetime],
     erased: Erased,
+    missed: NotReached,
     backup_days: int,
 ) -> dict[str, object]:
     """Return the receipt as JSON. asked, decided: by whom and when. backup_days: for how long
@@ -96,21 +107,30 @@ def receipt_of(
                 }
                 for one in erased.objects
             ],
-            "keys_in_memory_of_gates_until": _time(at + timedelta(seconds=KEY_SECONDS)),
+            "objects_being_written": [
+                {"key": key, "locked_until": _time(until)} for key, until in erased.being_written
+            ],
+            "keys_in_memory_of_gates_until": _time(
+                at + timedelta(seconds=ITSELF_SECONDS + KEY_SECONDS)
+            ),
             "wrapped_keys_in_backups_until": (
                 _time(at + timedelta(days=backup_days)) if backup_days else "unknown"
             ),
             "index_without_text": "kept until each record's time is over",
         },
         "not_reached": {
-            "sent_without_a_member_or_case": erased.unnamed,
-            "hashed_with_another_secret": erased.other_secret,
+            "sent_without_a_member_or_case": missed.unnamed,
+            "hashed_with_another_secret": missed.other_secret,
         },
         "means": (
             "The data keys of this subject were destroyed as they were kept: wrapped, in the "
             "portal's database. The key that wrapped them still exists in its service, and wraps "
             "those of others. Whoever has a backup of the database from before, and may use that "
-            "key, can still unwrap them until the backup is gone."
+            "key, can still unwrap them until the backup is gone. The same holds for the files of "
+            "the database itself, its archived log among them, until what was overwritten there "
+            "is gone too. What a gate had not written yet at that moment is kept under a new key. "
+            "The receipt is the portal's word, which nobody changed since: that no other copy of "
+            "a key exists, it cannot prove."
         ),
     }
 

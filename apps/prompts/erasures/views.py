@@ -73,6 +73,8 @@ def erasure_create(request: SignedIn) -> HttpResponse:
             ("Destroyed", "the keys of this member or case, of every month"),
             ("Then", "nobody reads its prompts and answers, wherever their ciphertext lies"),
             ("Not reached", "calls that named no member or case: they are under their team’s key"),
+            ("Of a case", "calls that named a member too are under the member’s key"),
+            ("Under way", "what gates have not written yet is kept under a new key"),
             ("Held", "a legal hold refuses it, and is named"),
         ],
     }
@@ -150,6 +152,7 @@ def _receipt_rows(item: ErasureRequest) -> list[tuple[str, object]]:
         ("Keys destroyed", f"{len(item.receipt['keys_destroyed']):,}"),
         ("Calls that nobody reads any more", f"{said['unreadable']:,}"),
         ("Of them, ciphertext left in S3", f"{said['ciphertext_left_in_s3']:,}"),
+        ("Objects that were being written", f"{len(left.get('objects_being_written', [])):,}"),
         ("Keys in the memory of gates until", _moment(left["keys_in_memory_of_gates_until"])),
         ("Wrapped keys in backups until", _moment(left["wrapped_keys_in_backups_until"])),
         ("Not reached: named nobody", f"{lost['sent_without_a_member_or_case']:,}"),

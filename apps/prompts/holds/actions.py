@@ -13,7 +13,7 @@ from apps.common import decisions
 from apps.common.errors import DomainError
 from apps.prompts.holds.models import HoldRelease, LegalHold, Scope
 from apps.prompts.rules.actions import DECIDER, permit_asking
-from apps.prompts.subjects import BadName, SubjectKind, named_subject
+from apps.prompts.subjects import BadName, SubjectKind, is_named_in, named_subject
 
 NOUN = "request"
 LOCK = 0x51_4D_50_52  # nobody's holds change while somebody removes or erases
@@ -39,9 +39,12 @@ def place_hold(*, scope: str, name: str, matter: str, actor: User, now: datetime
     """Keep everything of a member, a case, a team or a call from now on.
 
     name: the member's or case's own name, which is hashed here and kept nowhere; a team's slug; a
-    call's id. Raises NotPermitted unless the actor is an auditor, BadHold for no such name.
+    call's id. Raises NotPermitted unless the actor is an auditor, BadHold for no such name, or a
+    matter that says a member's or case's.
     """
     permit_asking(actor)
+    if scope in (Scope.MEMBER, Scope.CASE) and is_named_in(name, matter):
+        raise BadHold("The matter says the name, and is kept. Call it something else.")
     value, secret = _value_of(Scope(scope), name)
     one_at_a_time()
     hold = LegalHold.objects.create(

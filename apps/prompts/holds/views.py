@@ -75,6 +75,10 @@ def hold_create(request: SignedIn) -> HttpResponse:
             ("Until two people lift it", "nothing that it covers is removed, whatever its time"),
             ("Erasure", "is refused for whatever it covers, and names this hold"),
             ("Covers", "what is kept already, and what comes"),
+            (
+                "Of a case",
+                "calls that named a member too are the member’s: hold the member for them",
+            ),
         ],
     }
     status = 422 if request.method == "POST" else 200
