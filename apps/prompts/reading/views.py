@@ -28,7 +28,7 @@ from apps.prompts.reading import actions
 from apps.prompts.reading.forms import ReaderForm
 from apps.prompts.reading.models import NamedReader, Reading
 from apps.prompts.reading.opening import Opened, open_record
-from apps.prompts.reading.tables import RECORDS
+from apps.prompts.reading.tables import RECORDS, by_id
 from apps.prompts.rules.actions import may_ask, permit_asking
 from apps.prompts.words import FOUND, OUTCOMES, PLACES
 
@@ -48,7 +48,8 @@ def record_list(request: SignedIn) -> HttpResponseBase:
         "crumbs": pages.crumbs(("Calls", "")),
         "tabs": pages.tabs(request.user, "prompts:record_list"),
     }
-    return respond(RECORDS, request, records(), "prompts/record_list.html", context)
+    rows = by_id(records(), request.GET.get("q", ""))
+    return respond(RECORDS, request, rows, "prompts/record_list.html", context)
 
 
 @require_GET
