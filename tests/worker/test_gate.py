@@ -279,6 +279,45 @@ class TestManyCopies:
             with pytest.raises(ProcessLookupError):
                 os.kill(pid, 0)
 
+    def test_end_together_also_where_one_has_only_just_begun(self):
+        """The wish comes before that copy can hear it as its own: it notes it, and does no work."""
+        parent = script("""
+            import os, signal, time
+            from worker.processes import many
+
+            fork = os.fork
+
+            def told_at_once():
+                child = fork()
+                if child:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                else:
+                    time.sleep(0.5)
+                return child
+
+            def work():
+                time.sleep(60)
+
+            os.fork = told_at_once
+            many.run(2, work)
+        """)
+        _, problem = parent.communicate(timeout=20)
+        assert (parent.returncode, problem) == (0, "")
+
+    def test_end_also_where_one_has_ended_by_itself_meanwhile(self):
+        alone = script("""
+            import os, signal, subprocess
+            from worker.processes import many
+            gone = subprocess.Popen(["true"])
+            gone.wait()
+            parent = many._Parent(2, lambda: None)
+            parent._children = {gone.pid}
+            parent._end(signal.SIGTERM, None)
+            print(parent._is_ending)
+        """)
+        told, problem = alone.communicate(timeout=20)
+        assert (told.strip(), problem) == ("True", "")
+
     def test_of_one_is_the_process_itself(self):
         alone = script("""
             import os

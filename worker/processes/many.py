@@ -4,6 +4,7 @@ another in the place of one that ended.
 The parent does nothing else, so that what it forks has neither threads nor connections yet.
 """
 
+import contextlib
 import logging
 import os
 import signal
@@ -30,6 +31,7 @@ class _Parent:
         self._work = work
         self._children: set[int] = set()
         self._is_ending = False
+        self._own_id = os.getpid()
 
     def run(self) -> None:
         for wish in (signal.SIGTERM, signal.SIGINT):
@@ -56,12 +58,19 @@ class _Parent:
             signal.signal(wish, signal.SIG_DFL)
         status = 1
         try:
-            self._work()
+            if not self._is_ending:  # it was told before it could do what the work does then
+                self._work()
             status = 0
         finally:
             os._exit(status)
 
     def _end(self, wish: int, _: object) -> None:
+        """Note the wish, and hand it on. A copy that has just begun notes it too, and hands on
+        nothing: the others are not its own.
+        """
         self._is_ending = True
+        if os.getpid() != self._own_id:
+            return
         for child in self._children:
-            os.kill(child, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+                os.kill(child, signal.SIGTERM)
