@@ -20,6 +20,7 @@ PARTS = (  # what a message's content may be made of; all but the first two are 
     "text", "refusal", "image_url", "audio_url", "input_audio", "video_url",
 )  # fmt: skip
 WRITTEN_PARTS = PARTS[:2]
+_LINKED_PARTS = ("image_url", "audio_url", "video_url")  # engines fetch what these lead to
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 
 
@@ -166,6 +167,7 @@ _NOBODYS = {
     "prompt_embeds": "It holds vectors in the place of text, which no rule can read.",
     "return_token_ids": "The answer would hold tokens beside its text, which no rule can read.",
     "return_tokens_as_token_ids": "The answer would hold tokens, which no rule can read.",
+    "vllm_xargs": "It reaches what extends an engine, and says there what no caller may say here.",
 }
 NAMES = frozenset().union(*_OF.values(), _STREAM_OPTIONS, _MESSAGE, _NOBODYS, ("role", "type"))
 
@@ -188,6 +190,9 @@ def check(operation: str, body: Mapping[str, Any]) -> None:
             raise refusals.field_invalid(name, f"{kinds[name].words}, and not be empty")
     if operation not in WRITING and body.get("stream"):
         raise refusals.field_invalid("stream", "left out, for these answers come whole")
+    if operation == Operation.EMBEDDING and body.get("messages") is not None:
+        # engines embed a chat too, and of the two some would take this one, with its pictures
+        raise refusals.not_supported("messages", "What is embedded is the input.")
     if operation in WRITING:
         options = body.get("stream_options") or {}
         _check_spelling(options)
@@ -236,3 +241,21 @@ def _check_part(part: Any, where: str) -> None:
         raise refusals.field_invalid(f"{where}.type", f"{', '.join(PARTS[:-1])} or {PARTS[-1]}")
     if kind in WRITTEN_PARTS and not isinstance(part.get(kind), str):
         raise refusals.field_invalid(f"{where}.{kind}", TEXT.words)
+    if part.get("uuid") is not None:
+        raise refusals.not_supported(
+            f"{where}.uuid",
+            "Engines then read another field than the part's type says, or what another call left.",
+        )
+    if kind in _LINKED_PARTS:
+        _check_link(part.get(kind), f"{where}.{kind}")
+
+
+def _check_link(link: Any, where: str) -> None:
+    """Refuse a picture, sound or film that is not in the body itself: an engine would fetch it from
+    wherever a caller says, within the cluster too, and no rule would see what came.
+    """
+    if isinstance(link, dict):
+        _check_spelling(link)
+        link, where = link.get("url"), f"{where}.url"
+    if not isinstance(link, str) or not link.startswith("data:"):
+        raise refusals.field_invalid(where, "a data: URI, for engines fetch nothing from elsewhere")

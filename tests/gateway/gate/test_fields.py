@@ -87,7 +87,7 @@ def test_what_can_hold_no_text_is_not_looked_through(operation, kind, name):
 
 
 def test_fields_of_other_calls_and_of_engines_to_come_are_left_alone():
-    check("EMBEDDING", top_k="five", messages=[{"role": "boss"}])
+    check("EMBEDDING", top_k="five", messages=None)
     check("CHAT", something={"new": 1}, prompt=7)
     check("COMPLETION", messages=["x"])
 
@@ -96,7 +96,8 @@ def test_fields_of_other_calls_and_of_engines_to_come_are_left_alone():
 def test_messages_are_of_known_roles_and_parts(role):
     parts = [{"type": "text", "text": "a"}, {"type": "refusal", "refusal": "b"}]
     parts += [
-        {"type": kind, kind: {}} for kind in ("image_url", "audio_url", "input_audio", "video_url")
+        {"type": kind, kind: {"url": "data:,x"}, "uuid": None}
+        for kind in ("image_url", "audio_url", "input_audio", "video_url")
     ]
     message = {"role": role, "content": parts, "tool_calls": [{}], "tool_call_id": "x", "name": "y"}
     check("CHAT", messages=[message, {"role": role, "content": None}, {"role": role}])
@@ -112,7 +113,7 @@ def test_messages_are_of_known_roles_and_parts(role):
 @pytest.mark.parametrize(
     "name",
     ["chat_template", "ec_transfer_params", "kv_transfer_params", "prompt_embeds",
-     "return_token_ids", "return_tokens_as_token_ids"],
+     "return_token_ids", "return_tokens_as_token_ids", "vllm_xargs"],
 )  # fmt: skip
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_some_fields_are_nobodys(operation, name):
@@ -121,3 +122,41 @@ def test_some_fields_are_nobodys(operation, name):
             check(operation, **{name: value})
         assert refused.value.message.startswith(f"The field {name} is not taken here. ")
         assert refused.value.message.endswith(". Leave it out.")
+
+
+@pytest.mark.parametrize("kind", ["image_url", "audio_url", "video_url"])
+@pytest.mark.parametrize(
+    "link",
+    ["http://169.254.169.254/latest/meta-data", "https://a.example/x.png", "file:///etc/passwd",
+     "//a.example/x", " data:,x", "DATA:,x", "", None, 7, ["data:,x"], {"data": "data:,x"}],
+)  # fmt: skip
+def test_nothing_is_fetched_from_where_a_caller_says(kind, link):
+    """An engine would fetch it from within the cluster, and no rule would see what came."""
+    for held, place in ((link, kind), ({"url": link}, f"{kind}.url")):
+        part = {"type": kind, kind: held}
+        with pytest.raises(Refusal) as refused:
+            check("CHAT", messages=[{"role": "user", "content": [part]}])
+        problem = refused.value
+        assert (problem.status, problem.code) == (400, "field_invalid")
+        at = f"{kind}.url" if isinstance(held, dict) else place
+        assert problem.message == (
+            f"The field messages[0].content[0].{at} must be a data: URI, for engines fetch nothing "
+            "from elsewhere."
+        )
+
+
+@pytest.mark.parametrize("kind", ["text", "image_url", "input_audio"])
+def test_no_part_is_read_as_another_than_it_says(kind):
+    """With a uuid, engines look past the type: a text could be a picture from anywhere."""
+    held = {"url": "data:,x"} if kind == "image_url" else "a"
+    part = {"type": kind, kind: held, "uuid": "x", "image_embeds": "AAAA"}
+    with pytest.raises(Refusal) as refused:
+        check("CHAT", messages=[{"role": "user", "content": [part]}])
+    assert refused.value.code == "not_taken"
+    assert "messages[0].content[0].uuid is not taken here" in refused.value.message
+
+
+def test_a_chat_is_not_embedded():
+    with pytest.raises(Refusal) as refused:
+        check("EMBEDDING", messages=[{"role": "user", "content": "x"}])
+    assert refused.value.message.startswith("The field messages is not taken here. ")
