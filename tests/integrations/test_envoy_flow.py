@@ -185,14 +185,14 @@ class TestAStream:
         assert not answers[-2].response_body.response.body_mutation.streamed_response.end_of_stream
         assert flow.is_whole
 
-    @pytest.mark.parametrize("status", ["200", "500"])
+    @pytest.mark.parametrize("status", ["200", "206", "500"])
     def test_is_only_a_models_success(self, status):
         sent = {"content-type": "text/event-stream", ":status": status}
         answers, flow = said(
             Judge(), request_headers(), request_body(b"{}"), answer_headers(**sent)
         )
-        assert flow.state is (State.STREAM if status == "200" else State.PLAIN)
-        assert answers[-1].HasField("mode_override") == (status == "200")
+        assert flow.state is (State.PLAIN if status == "500" else State.STREAM)
+        assert answers[-1].HasField("mode_override") == (status != "500")
 
 
 class TestAnAnswerThatIsNoModels:
@@ -207,9 +207,10 @@ class TestAnAnswerThatIsNoModels:
         _, flow = said(judge, request_headers(), answer_headers(is_end=True, **{":status": "413"}))
         assert (judge.seen, flow.is_whole) == ([], True)
 
-    def test_is_never_a_success_of_a_call_that_waits(self):
+    @pytest.mark.parametrize("status", ["200", "206"])
+    def test_is_never_a_success_of_a_call_that_waits(self, status):
         with pytest.raises(OutOfOrder):
-            said(Judge(), request_headers(), answer_headers())
+            said(Judge(), request_headers(), answer_headers(**{":status": status}))
 
 
 class TestWhatComesOutOfOrder:

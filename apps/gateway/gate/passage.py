@@ -99,8 +99,13 @@ class Passage:
         return found
 
     def failed(self) -> exchange.Refused:
-        """Return what the caller hears where a step failed or was late."""
-        return self._refused(refusals.unavailable("a check did not come to its end"))
+        """Return what the caller hears where a step failed or was late. A call that was let through
+        was sent on, and is charged.
+        """
+        why = "a check did not come to its end"
+        if self._transaction.is_admitted:
+            return self._refused(refusals.unreadable_answer(why))
+        return self._refused(refusals.unavailable(why))
 
     async def close(self) -> None:
         """Settle what did not end by itself."""

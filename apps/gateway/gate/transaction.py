@@ -71,8 +71,9 @@ class Transaction:
     call: Call | None = None
     _verdict: Verdict = Verdict()
     _is_reserved: bool = False  # or may be: whether it is, was not told
-    _is_admitted: bool = False
+    is_admitted: bool = False  # it was let through
     _status: int | None = None  # of the answer, once it is there
+    _is_answer: bool = False  # and whether it is a model's
     _splitter: Splitter = field(default_factory=Splitter)
     _sent: bytearray = field(default_factory=bytearray)
     _counter: Counter = field(init=False)
@@ -96,7 +97,7 @@ class Transaction:
             await self._keep_refused(call, away)
             raise away from problem
         await self._keep_request(call, None)
-        self._is_admitted = True
+        self.is_admitted = True
 
     async def _reserve(self, call: Call) -> None:
         """Reserve. Only a refusal says that nothing is held: whatever else ends it may have come
@@ -121,14 +122,18 @@ class Transaction:
             raise refusals.unavailable(str(problem)) from problem
 
     def begins(self, status: int) -> None:
-        """Take the answer's status. Only 200 is a model's answer; all else generated nothing."""
+        """Take the answer's status. Only a success is a model's answer; all else generated nothing:
+        what an engine or a filter behind the gate says was wrong. That passes as it is. It can hold
+        words of the request, which go back to whoever sent them, and it is recorded like an answer.
+        """
         self._status = status
+        self._is_answer = 200 <= status < 300
 
     async def whole(self, body: bytes) -> bytes:
         """Inspect, settle and record a plain answer, and return what the caller gets. Raises
         Refusal, which then takes the answer's place.
         """
-        if self._status != 200:
+        if not self._is_answer:
             await self._ends(body, None, NOTHING_USED)
             return body
         try:
@@ -223,7 +228,7 @@ class Transaction:
         except Away:
             pass  # the lease ends by itself, and the ledger tells what was used
         finally:
-            if self._is_admitted:
+            if self.is_admitted:
                 verdict = self._guard.verdict()
                 await self.steps.record.answer(self.call, body, verdict, refusal, used)
 
@@ -231,7 +236,7 @@ class Transaction:
         """Return what the call has used as far as it came; None where nobody can know yet."""
         if self._used is not None:
             return self._used
-        is_known = self._is_admitted and self._status == 200
+        is_known = self.is_admitted and self._is_answer
         return self._counter.used(Ending.LEFT) if is_known else None
 
     async def close(self) -> None:
@@ -241,7 +246,7 @@ class Transaction:
         """
         if self.call is None:
             return
-        is_asked = self._is_admitted and self._status in (None, 200)
+        is_asked = self.is_admitted and (self._status is None or self._is_answer)
         used = self._counter.used(self._ending) if is_asked else NOTHING_USED
         await self._ended(bytes(self._sent), None, used)
 

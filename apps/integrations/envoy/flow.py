@@ -55,6 +55,10 @@ class Flow:
         return self.state in (State.WHOLE, State.ENDED)
 
     @property
+    def _is_success(self) -> bool:
+        return 200 <= self._status < 300
+
+    @property
     def is_over(self) -> bool:
         """Tell whether whatever Envoy still sends needs no answer."""
         return self.state in (State.WHOLE, State.ENDED, State.REFUSED)
@@ -106,7 +110,7 @@ class Flow:
             return self._refuse(refused)
         if is_end:
             return await self._plain(b"", has_body=False)
-        if self._status == 200 and headers.get("content-type", "").lower().startswith(EVENTS):
+        if self._is_success and headers.get("content-type", "").lower().startswith(EVENTS):
             self.state = State.STREAM
             return [self._noted(messages.stream())]
         self.state = State.PLAIN
@@ -116,7 +120,7 @@ class Flow:
         """Let an answer pass that a filter before this one gave: no model was asked. A model cannot
         have answered a request that still waits for our judgment.
         """
-        if self.state is State.BODY and self._status == 200:
+        if self.state is State.BODY and self._is_success:
             raise self._out_of_order("response_headers")
         self.state = State.WHOLE if is_end else State.FOREIGN
         return [_ANSWER_GOES_ON]

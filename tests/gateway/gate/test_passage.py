@@ -11,7 +11,6 @@ from uuid import UUID
 
 import pytest
 
-from apps.gateway.gate import refusals
 from apps.gateway.gate.calls import Call
 from apps.gateway.gate.open import OpenGuard, OpenPurse, OpenRecord
 from apps.gateway.gate.passage import Passage
@@ -175,6 +174,15 @@ class TestTheAnswer:
         assert purse.settled == [(ID, "ESTIMATED", 2)]
 
     def test_that_was_broken_off_is_told_as_a_check_that_did_not_end(self):
+        """Whether the call was sent on, and is charged, is told as it is."""
+        made = passage(Purse())
+        found = made.failed()
+        assert (found.status, found.details) == (502, "qm_gate_unavailable")
+        assert (
+            "was not sent on and nothing was charged" in json.loads(found.body)["error"]["message"]
+        )
         made = begun(Purse())
-        assert made.failed().details == "qm_gate_unavailable"
-        assert refusals.unavailable("x").status == made.failed().status == 502
+        found = made.failed()
+        assert (found.status, found.details) == (502, "qm_answer_unreadable")
+        assert "is charged" in json.loads(found.body)["error"]["message"]
+        assert found.headers["x-should-retry"] == "false"  # it would be charged once more

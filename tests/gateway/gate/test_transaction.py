@@ -160,13 +160,37 @@ def test_what_is_not_let_through_holds_nothing(problem: Exception, status: int) 
     assert steps.notes.count("record") == 1
 
 
-def test_an_engines_error_passes_and_costs_nothing() -> None:
-    """Only 200 is a model's answer."""
-    steps = Noting()
+@pytest.mark.parametrize("status", [307, 400, 429, 500, 503])
+def test_an_engines_error_passes_and_costs_nothing(status: int) -> None:
+    """Only a success is a model's answer. What was wrong with a request may repeat its words, to
+    whoever sent them, and goes to the record.
+    """
+    steps = Noting(refuses="boom")
     call = begun(steps)
-    call.begins(500)
+    call.begins(status)
     assert asyncio.run(call.whole(b"boom")) == b"boom"
-    assert steps.notes[3] == ("settle", Basis.NOTHING, Completeness.COMPLETE, 0)
+    asyncio.run(call.close())
+    assert steps.notes[3:] == [
+        ("settle", Basis.NOTHING, Completeness.COMPLETE, 0), ("recorded", b"boom"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [200, 201, 203, 206, 299])
+def test_every_success_is_a_models_answer(status: int) -> None:
+    """Whatever an engine calls it: it is inspected and paid."""
+    steps = Noting(refuses="secret")
+    call = begun(steps)
+    call.begins(status)
+    body = {"choices": [{"index": 0, "message": {"content": "secret"}}],
+            "usage": {"prompt_tokens": 3, "completion_tokens": 2}}  # fmt: skip
+    with pytest.raises(Blocked):
+        asyncio.run(call.whole(json.dumps(body).encode()))
+    assert steps.notes[3] == ("settle", Basis.USAGE, Completeness.COMPLETE, 2)
+    left = begun(Noting(), stream=True)
+    left.begins(status)
+    asyncio.run(left.piece(WORD, is_end=False))
+    assert (used := left.so_far()) is not None
+    assert (used.basis, used.output_tokens) == ("ESTIMATED", 1)
 
 
 def test_all_steps_read_what_people_decided() -> None:
