@@ -36,6 +36,9 @@ from apps.integrations.guards.dialects import Dialect
 from apps.manifests.names import MODELS
 
 LONGEST_CALL = 60.0  # seconds: beyond any rule's own time, which ends a call sooner
+# Of the time that a gate takes for one judgment: were a rule given more, the gate would refuse the
+# call first, also where the rule is open.
+MOST_OF_A_JUDGMENT = 0.8
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,9 @@ def ready(rule: rules.Rule, guards: Guards) -> ReadyRule:
         provider=provider,
         does=Does(rule.action),
         fails_closed=rule.fails_closed,
-        timeout_seconds=rule.timeout_seconds,
+        timeout_seconds=min(
+            rule.timeout_seconds, settings.GATE_JUDGMENT_SECONDS * MOST_OF_A_JUDGMENT
+        ),
         is_leak=rule.only_new,
         mask=rule.mask_replacement,
         message=rule.message,

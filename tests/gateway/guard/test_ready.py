@@ -119,6 +119,13 @@ class TestReady:
                 assert list(hits) == Injection(least).detect(texts)
             assert found[0.6] and not found[0.99]
 
+    def test_takes_no_longer_than_a_gate_waits_for_a_judgment(self, settings):
+        """Else the gate refuses the call before the rule can open."""
+        settings.GATE_JUDGMENT_SECONDS = 5
+        assert rule({"type": "MemberData"}, timeoutSeconds=60).timeout_seconds == 4
+        assert rule({"type": "MemberData"}, timeoutSeconds=4.5).timeout_seconds == 4
+        assert rule({"type": "MemberData"}, timeoutSeconds=3).timeout_seconds == 3
+
     def test_two_rules_of_one_detector_look_once_and_keep_nothing(self, monkeypatch):
         first = rule({"type": "MemberData"}, detectors=["US_SSN"], action="monitor", name="a")
         second = rule({"type": "MemberData"}, detectors=["EMAIL_ADDRESS"], action="mask", name="b")
