@@ -27,6 +27,7 @@ from tests.gateway.gate.odd import (
 )  # fmt: skip
 from tests.local.gateway_objects import COHERE
 from tests.local.gateway_stand import binaries, eventually, stand
+from tests.local.http2_call import Http2Call
 
 pytestmark = [
     pytest.mark.stack,
@@ -362,3 +363,53 @@ class TestGoodRequests:
         (used,) = eventually(lambda: gateway.counted()[counted:], 10)
         assert (used["basis"], used["completeness"]) == ("ESTIMATED", "ABORTED")
         assert 4 <= used["output_tokens"] < 50
+
+
+class TestHttp2:
+    """A client of HTTP/2 may end its request with trailers, or never."""
+
+    def begun(self, gateway, call):
+        token = gateway.stand.identity.token()
+        call.headers(
+            (":method", "POST"), (":scheme", "http"), (":path", CHAT), (":authority", "g.test"),
+            ("authorization", f"Bearer {token}"), ("content-type", "application/json"),
+        )  # fmt: skip
+
+    @pytest.mark.parametrize("ends_with", ["data", "trailers"])
+    @pytest.mark.parametrize("stream", [False, True])
+    def test_is_counted_however_its_request_ends(self, gateway, ends_with, stream):
+        counted = len(gateway.counted())
+        sent = json.dumps(body(stream=stream)).encode()
+        with Http2Call(gateway.stand.wiring.envoy_port) as call:
+            self.begun(gateway, call)
+            call.data(sent[:20])
+            call.data(sent[20:], is_end=ends_with == "data")
+            if ends_with == "trailers":
+                call.headers(("x-team", "boss"), is_end=True)
+            is_ok, content = call.answer()
+        assert is_ok, content
+        (used,) = eventually(lambda: gateway.counted()[counted:])
+        assert (used["basis"], used["texts"]) == ("USAGE", 1)
+
+    @pytest.mark.parametrize("sent", [b"", b"{}", json.dumps(body(stream="true")).encode()])
+    def test_is_refused_as_others_are(self, gateway, sent):
+        before, counted = gateway.asked(), len(gateway.counted())
+        with Http2Call(gateway.stand.wiring.envoy_port) as call:
+            self.begun(gateway, call)
+            if sent:
+                call.data(sent)
+            call.headers(("x-odd", "1"), is_end=True)
+            is_ok, content = call.answer()
+        assert not is_ok
+        assert json.loads(content)["error"]["code"]
+        assert (gateway.asked(), len(gateway.counted())) == (before, counted)
+
+    def test_reaches_no_engine_before_its_request_has_ended(self, gateway):
+        before, counted = gateway.asked(), len(gateway.counted())
+        with Http2Call(gateway.stand.wiring.envoy_port) as call:
+            self.begun(gateway, call)
+            call.data(json.dumps(body()).encode())
+            time.sleep(0.5)
+            call.reset()
+            time.sleep(0.5)
+        assert (gateway.asked(), len(gateway.counted())) == (before, counted)
