@@ -143,6 +143,11 @@ class TestTheGate:
         taken = STATIC["ClientTrafficPolicy"]["spec"]["connection"]["bufferLimit"]
         assert gate["backendSettings"]["connection"]["bufferLimit"] == taken
 
+    def test_is_never_what_carries_the_fewest_calls(self):
+        """Each has a stream to it while it lasts, and 1,024 is what every way has by default."""
+        (gate,) = STATIC["EnvoyExtensionPolicy"]["spec"]["extProc"]
+        assert min(gate["backendSettings"]["circuitBreaker"].values()) > 1024
+
 
 class TestAccessLog:
     def test_has_exactly_the_keys_that_usage_is_counted_from(self):

@@ -99,6 +99,11 @@ def _gate_cluster(gate: Extension, wiring: Wiring) -> Json:
         **_cluster(gate.name, "STATIC", [(LOOPBACK, wiring.gate_port)], gate.host[0]),
         "connect_timeout": "10s",
         "per_connection_buffer_limit_bytes": gate.buffer_bytes,
+        "circuit_breakers": {
+            "thresholds": [
+                {"max_requests": gate.most_calls, "max_pending_requests": gate.most_waiting}
+            ]
+        },
         "typed_extension_protocol_options": {
             _HTTP_OPTIONS: {
                 "@type": f"type.googleapis.com/{_HTTP_OPTIONS}",

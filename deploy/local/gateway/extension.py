@@ -28,8 +28,9 @@ _PLAYED = {
         "metadata",
         "shadowMode",
     },
-    "backendSettings ": {"connection"},
+    "backendSettings ": {"connection", "circuitBreaker"},
     "connection ": {"bufferLimit"},
+    "circuitBreaker ": {"maxParallelRequests", "maxPendingRequests"},
     "processingMode ": {"request", "response", "allowModeOverride"},
     "metadata ": {"accessibleNamespaces", "writableNamespaces"},
 }
@@ -93,7 +94,7 @@ def _extension(policy: Object, objects: Objects) -> Extension:
         allows_override=mode.get("allowModeOverride", False),
         reads=tuple(metadata.get("accessibleNamespaces", ())),
         writes=_writable(metadata),
-        buffer_bytes=_buffer(found.get("backendSettings", {})),
+        **_settings(found.get("backendSettings", {})),
         **_failing(found),
     )
 
@@ -122,11 +123,17 @@ def _writable(metadata: Object) -> tuple[str, ...]:
     return names
 
 
-def _buffer(settings: Object) -> int:
+def _settings(settings: Object) -> dict[str, Any]:
+    """Return the fields of the way to the gate: its buffer, and how much may be on it at once."""
     _only(settings, "backendSettings ")
-    connection = settings.get("connection", {})
+    connection, breaker = settings.get("connection", {}), settings.get("circuitBreaker", {})
     _only(connection, "connection ")
-    return whole_bytes(connection.get("bufferLimit", "32Ki"))
+    _only(breaker, "circuitBreaker ")
+    return {
+        "buffer_bytes": whole_bytes(connection.get("bufferLimit", "32Ki")),
+        "most_calls": breaker.get("maxParallelRequests", 1024),
+        "most_waiting": breaker.get("maxPendingRequests", 1024),
+    }
 
 
 def _failing(found: Object) -> dict[str, Any]:
@@ -149,6 +156,8 @@ def _host(found: Object, namespace: str, objects: Objects) -> tuple[str, int]:
     backend = objects.get("Backend", namespace, refs[0]["name"])
     if backend is None:
         raise Refused(f"Backend {namespace}/{refs[0]['name']} not found", "Invalid")
+    if "tls" in backend["spec"]:
+        raise Refused(f"Backend {refs[0]['name']}: tls is not played by the local gateway")
     ends = backend["spec"].get("endpoints", [])
     if len(ends) != 1 or "fqdn" not in ends[0]:
         raise Refused(f"Backend {refs[0]['name']} must have exactly one fqdn endpoint", "Invalid")

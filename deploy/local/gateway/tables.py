@@ -183,6 +183,8 @@ class Extension:
     timeout_seconds: float = 0.2
     error_status: int = 500
     buffer_bytes: int = 32 * 1024
+    most_calls: int = 1024  # at once: each has a stream to the gate while it lasts
+    most_waiting: int = 1024  # for a connection to it
 
 
 @dataclass(frozen=True)
