@@ -394,6 +394,8 @@ LIMIT_COST = env_cost("LIMIT_COST", "total_tokens")
 # For the gate's processes alone: where Envoy asks, where their health is told, how many there are.
 GATE_LISTEN = env_listen("GATE_LISTEN", "0.0.0.0:9003")
 GATE_HEALTH_LISTEN = env_listen("GATE_HEALTH_LISTEN", "0.0.0.0:9004")
+# with tls.crt and tls.key, read anew for each connection; empty: without TLS
+GATE_TLS_FOLDER = env_str("GATE_TLS_FOLDER", "")
 GATE_PROCESSES = env_int("GATE_PROCESSES", 1, minimum=1, maximum=64)
 # what one check of a call may take: less than the messageTimeout in deploy/gateway/gate.yaml, so
 # that a caller hears why; and the longest call there may be

@@ -6,10 +6,16 @@ import inspect
 import logging
 import textwrap
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 import grpc
 import grpc.aio
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from envoy.service.ext_proc.v3 import external_processor_pb2_grpc as pb_grpc
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -194,18 +200,71 @@ class TestProcess:
         ]
 
 
+OPTIONS = [("grpc.max_receive_message_length", 64 * 1024 * 1024),
+           ("grpc.max_send_message_length", 64 * 1024 * 1024)]  # fmt: skip
+
+
+@asynccontextmanager
+async def serving(judge, identity=None):
+    """The server, and its address."""
+    processor = Processor(lambda: judge, Patience(1, 5))
+    address = f"127.0.0.1:{free_port()}"
+    listening = await start(processor, address, identity)
+    yield listening, address
+    await listening.stop(0)
+    await processor.closed()
+
+
 @asynccontextmanager
 async def running(judge):
     """The server on a port, and a client as Envoy is one."""
-    processor = Processor(lambda: judge, Patience(1, 5))
-    port = free_port()
-    listening = await start(processor, f"127.0.0.1:{port}")
-    options = [("grpc.max_receive_message_length", 64 * 1024 * 1024),
-               ("grpc.max_send_message_length", 64 * 1024 * 1024)]  # fmt: skip
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
+    async with (
+        serving(judge) as (listening, address),
+        grpc.aio.insecure_channel(address, options=OPTIONS) as channel,
+    ):
         yield pb_grpc.ExternalProcessorStub(channel), listening
-    await listening.stop(0)
-    await processor.closed()
+
+
+def certificate(folder):
+    """Write a new certificate for `gate` with its key, signed by itself; return it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gate")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("gate")]), critical=False)
+        .sign(key, hashes.SHA256())
+        .public_bytes(Encoding.PEM)
+    )
+    form = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "tls.key").write_bytes(key.private_bytes(*form))
+    (folder / "tls.crt").write_bytes(made)
+    return made
+
+
+async def called(address, trusted=None):
+    """Make a plain call by TLS, or without where nothing is trusted; return how it ended."""
+    options = [("grpc.ssl_target_name_override", "gate")]
+    channel = (
+        grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(trusted), options)
+        if trusted
+        else grpc.aio.insecure_channel(address)
+    )
+    async with channel:
+        stream = pb_grpc.ExternalProcessorStub(channel).Process(timeout=5)
+        try:
+            for message in PLAIN:
+                await stream.write(message)
+                await stream.read()
+        except grpc.aio.AioRpcError as problem:
+            return problem.code()
+        return await stream.code()
 
 
 class TestStart:
@@ -246,3 +305,23 @@ class TestStart:
                 return await stream.code()
 
         assert asyncio.run(talk()) is not grpc.StatusCode.OK
+
+    def test_proves_who_it_is_by_the_certificate_that_is_there_now(self, tmp_path):
+        """A renewed one is taken for the next connection; nobody is served without TLS."""
+
+        async def talk():
+            first = certificate(tmp_path)
+            async with serving(Judge(), tmp_path) as (_, address):
+                found = [await called(address, first), await called(address)]
+                second = certificate(tmp_path)
+                return [*found, await called(address, second), await called(address, first)]
+
+        away = grpc.StatusCode.UNAVAILABLE
+        assert asyncio.run(talk()) == [grpc.StatusCode.OK, away, grpc.StatusCode.OK, away]
+
+    def test_does_not_begin_without_the_certificate_it_was_told_of(self, tmp_path):
+        async def talk():
+            await start(Processor(Judge, Patience(1, 5)), f"127.0.0.1:{free_port()}", tmp_path)
+
+        with pytest.raises(FileNotFoundError):
+            asyncio.run(talk())

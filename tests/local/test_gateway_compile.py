@@ -653,13 +653,21 @@ GATE_REFUSALS = {
         ),
         "exactly one fqdn",
     ),
+    "by TLS": (
+        lambda o: of(o, "Backend", "gate")["spec"].update(tls={"sni": "gate"}),
+        "tls is not played",
+    ),
     "writing for a filter": (
         lambda o: _gate(o)["metadata"].update(writableNamespaces=["envoy.filters.http.jwt_authn"]),
         "none of Envoy's own filters",
     ),
     "another setting": (
-        lambda o: _gate(o)["backendSettings"].update(circuitBreaker={}),
-        "backendSettings circuitBreaker is not played",
+        lambda o: _gate(o)["backendSettings"].update(retry={}),
+        "backendSettings retry is not played",
+    ),
+    "another limit": (
+        lambda o: _gate(o)["backendSettings"]["circuitBreaker"].update(maxConnections=1),
+        "circuitBreaker maxConnections is not played",
     ),
 }
 
@@ -703,6 +711,8 @@ class TestTheGate:
             if found["name"].startswith("envoyextensionpolicy/")
         )
         assert cluster["per_connection_buffer_limit_bytes"] == 50 * 1024 * 1024
+        (limits,) = cluster["circuit_breakers"]["thresholds"]
+        assert limits == {"max_requests": 8192, "max_pending_requests": 8192}
         endpoint = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
         assert endpoint["address"]["socket_address"]["port_value"] == WIRING.gate_port
 
@@ -723,6 +733,7 @@ class TestTheGate:
         found = compiled(objects).listener.extension
         assert (found.timeout_seconds, found.error_status) == (0.2, 500)
         assert found.buffer_bytes == 32 * 1024
+        assert (found.most_calls, found.most_waiting) == (1024, 1024)
 
     def test_is_the_oldest_policys_where_there_are_two(self):
         second = copy.deepcopy(of(static(), "EnvoyExtensionPolicy"))

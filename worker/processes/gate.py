@@ -18,6 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from django.conf import settings
 from django.db import close_old_connections, connection
@@ -42,11 +43,14 @@ STALLED_SECONDS = 20  # without a beat; longer than Envoy waits for a judgment
 
 @dataclass(frozen=True)
 class Place:
-    """Where a gate listens, as "host:port", and how long it lets calls end, in seconds."""
+    """Where a gate listens, as "host:port", and how long it lets calls end, in seconds. identity:
+    the folder of its certificate and key, None without TLS.
+    """
 
     listen: str
     health: str
     drain: float
+    identity: Path | None = None
 
 
 class Gate:
@@ -81,7 +85,7 @@ class Gate:
         # up to 60 ms at a time.
         gc.collect()
         gc.freeze()
-        server = await start(self._processor, place.listen)
+        server = await start(self._processor, place.listen, place.identity)
         self._takes_calls = True
         log.info("the gate takes calls on %s", place.listen)
         await ending.wait()
@@ -180,7 +184,12 @@ async def _run() -> None:
     all_steps = steps(budgets, record)
     patience = Patience(settings.GATE_JUDGMENT_SECONDS, settings.GATE_CALL_SECONDS)
     gate = Gate(all_steps, lambda: Passage(all_steps, budgets.bounds_of, now), patience)
-    place = Place(settings.GATE_LISTEN, settings.GATE_HEALTH_LISTEN, settings.GATE_DRAIN_SECONDS)
+    place = Place(
+        settings.GATE_LISTEN,
+        settings.GATE_HEALTH_LISTEN,
+        settings.GATE_DRAIN_SECONDS,
+        Path(settings.GATE_TLS_FOLDER) if settings.GATE_TLS_FOLDER else None,
+    )
     async with contextlib.AsyncExitStack() as closing:
         closing.push_async_callback(record.close)
         closing.push_async_callback(budgets.close)

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -128,9 +129,10 @@ def _place(error: BaseException) -> str:
     return type(error).__name__ + where
 
 
-async def start(processor: Processor, listen: str) -> grpc.aio.Server:
-    """Serve on "host:port", which other processes may serve on too. Raises RuntimeError where the
-    address cannot be had.
+async def start(processor: Processor, listen: str, identity: Path | None = None) -> grpc.aio.Server:
+    """Serve on "host:port", which other processes may serve on too. identity: a folder with tls.crt
+    and tls.key, as Kubernetes mounts a Secret; None: without TLS. Raises RuntimeError where the
+    address cannot be had, OSError where the folder cannot be read.
     """
     server = grpc.aio.server(
         options=[
@@ -141,6 +143,21 @@ async def start(processor: Processor, listen: str) -> grpc.aio.Server:
         ]
     )
     pb_grpc.add_ExternalProcessorServicer_to_server(processor, server)
-    server.add_insecure_port(listen)
+    if identity is None:
+        server.add_insecure_port(listen)
+    else:
+        server.add_secure_port(listen, _credentials(identity))
     await server.start()
     return server
+
+
+def _credentials(folder: Path) -> grpc.ServerCredentials:
+    """Return the certificate and its key, which are read anew for each connection: they are renewed
+    while the gate runs.
+    """
+
+    def read() -> grpc.ServerCertificateConfiguration:
+        pair = ((folder / "tls.key").read_bytes(), (folder / "tls.crt").read_bytes())
+        return grpc.ssl_server_certificate_configuration([pair])
+
+    return grpc.dynamic_ssl_server_credentials(read(), read)
