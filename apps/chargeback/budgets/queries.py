@@ -67,7 +67,7 @@ def _month(
     budgets: Sequence[Budget], zone: str, at: datetime, back: timedelta, until: datetime | None
 ) -> Month:
     """Return what counts against budgets of a zone; one query. back: how far before today. until:
-    what the ledger says of later hours is left out.
+    what was used or is held from then on is left out.
     """
     sql, given = _month_sql(budgets, zone, at, back, until)
     with connection.cursor() as cursor:
@@ -103,7 +103,7 @@ def _month_sql(  # noqa: PLR0913 - what _month has, and one more
         days, given = uses_sql(start=first, end=told, **whose)
     # Only our own fixed texts are put into the statement; every value is a parameter.
     sql = f"SELECT '{LEDGER}', days.* FROM ({days}) days UNION ALL {_HELD}"  # noqa: S608
-    return sql, [*given, ALWAYS_FROM if expired else at, start, end, start, end]
+    return sql, [*given, ALWAYS_FROM if expired else at, start, told, start, told]
 
 
 def _read(rows: Iterable[tuple[Any, ...]], month: date | None) -> Month:
@@ -192,7 +192,7 @@ def balances(
 ) -> dict[Any, Balance]:
     """Return budget → what is left of it in the month of a moment. One query, and one for each zone
     that the budgets have. budgets: with their names loaded (Budget.objects.named()). until: the
-    start of an hour of that month, as of which the ledger is asked.
+    start of an hour of that month, as of which it is asked.
     """
     return {pk: found for pk, (found, _) in _read_all(budgets, at, timedelta(), until).items()}
 

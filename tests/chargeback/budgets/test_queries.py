@@ -69,9 +69,10 @@ def settle(model="prior-auth-extract", usd="1", tokens=10, at=AT, summed="NULL",
     """Put down what a gate would write after a call."""
     names = {"team": "claims-review", "cost_center": "CC-4100"} | names
     owner_runs(f"""INSERT INTO access_settledcall
-        (call_id, cost_center, team, model, usd, tokens, occurred_at, settled_at, summed_at)
+        (call_id, cost_center, team, model, usd, tokens, occurred_at, settled_at, summed_at,
+        operation, basis, completeness)
         VALUES ('{uuid.uuid4()}', '{names["cost_center"]}', '{names["team"]}', '{model}', {usd},
-        {tokens}, '{at}', '{at}', {summed})""")  # noqa: S608
+        {tokens}, '{at}', '{at}', {summed}, 'CHAT', 'USAGE', 'COMPLETE')""")  # noqa: S608
 
 
 class TestBalances:
@@ -151,6 +152,19 @@ class TestBalances:
         assert held == [(3, 3), (67, 3), (19, 19)]
         assert found[mine.pk].unpriced_tokens == 64
         assert found[mine.pk].available == 94
+
+    def test_of_an_hour_that_has_passed_know_nothing_that_came_later(self, finance, teams):
+        budget = put(finance, team=teams[0])
+        minute = timedelta(minutes=1)
+        hold(usd="1", reserved=AT - 2 * minute)
+        hold(usd="20", reserved=AT)
+        settle(usd="3", at=AT - minute)
+        settle(usd="40", at=AT)
+        asked = AT + minute
+        then = queries.balances([budget], asked, until=AT)[budget.pk]
+        assert (then.reserved, then.settled) == (1, 3)
+        now = queries.balances([budget], asked)[budget.pk]
+        assert (now.reserved, now.settled) == (21, 43)
 
     def test_cost_one_query_and_one_for_each_zone(
         self, finance, teams, registered_model, django_assert_num_queries
