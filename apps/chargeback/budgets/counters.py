@@ -152,6 +152,9 @@ def _forget(now: datetime) -> None:
     over = Counter.objects.filter(ends_at__lte=now - KEPT_FOR)
     while _delete(over.order_by("pk")[:AT_ONCE]):
         pass
+    # before the budgets: of one that is set meanwhile the counter is not among these
+    names = ("pk", "kind", "cost_center", "team", "model", "starts_at")
+    rows = list(Counter.objects.filter(kind__in=OF_BUDGETS, ends_at__gt=now).values_list(*names))
     since = now - GONE_FOR
     ended = Q(active_to__isnull=False, active_to__lte=since)
     kept = {
@@ -159,8 +162,6 @@ def _forget(now: datetime) -> None:
         for budget in map(Counted.of, Budget.objects.exclude(ended).named())
         for start, _ in budget.windows(now)
     }
-    names = ("pk", "kind", "cost_center", "team", "model", "starts_at")
-    rows = Counter.objects.filter(kind__in=OF_BUDGETS, ends_at__gt=now).values_list(*names)
     gone = [pk for pk, *key in rows if tuple(key) not in kept]
     for first in range(0, len(gone), AT_ONCE):
         _delete(Counter.objects.filter(pk__in=gone[first : first + AT_ONCE]).order_by("pk"))

@@ -168,6 +168,20 @@ class TestKeepCounters:
         assert sorted(Counter.objects.values_list("kind", flat=True)) == ["CALLS", "TOKENS"]
         assert agrees(AT) == {other.unit: 0}
 
+    def test_keeps_the_counter_of_a_budget_that_is_set_meanwhile(self, team, monkeypatch):
+        put(10, team=team)
+        windows, began = counters.Counted.windows, []
+
+        def while_a_budget_is_set(self, now):
+            if not began:
+                began.append(now)
+                put(5, unit="TOKENS", team=team)
+            return windows(self, now)
+
+        monkeypatch.setattr(counters.Counted, "windows", while_a_budget_is_set)
+        counters._forget(AT)
+        assert sorted(Counter.objects.values_list("kind", flat=True)) == ["TOKENS", "USD"]
+
     def test_is_ready_only_once_it_counts_what_was_used(self, team, model):
         price(model, CHEAP, START)
         use(START)
