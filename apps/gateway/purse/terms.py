@@ -34,6 +34,8 @@ from apps.gateway.purse.turns import COST_CENTER, MODEL, TEAM, Limit
 OVERLAP = timedelta(minutes=5)
 MINUTE = timedelta(minutes=1)
 AT_ONCE = 5000
+# ids below the newest one: a row may still come to be seen there, whose transaction took longer
+LATE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,8 @@ class Terms:
         self._rates: dict[str, tuple[RateTerm, ...]] = {}
         self._rates_seen: Any = None
         self._prices: dict[tuple[str, datetime], Prices] = {}
-        self._facts_seen = self._models_seen = 0
+        self._facts_seen: set[int] = set()
+        self._models_seen: set[int] = set()
         self._grants_seen = self._budgets_seen = self._budgets_counted = -1
 
     def load(self, now: datetime) -> list[BudgetTerm]:
@@ -140,17 +143,17 @@ class Terms:
 
     # -- Models and prices -------------------------------------------------------------------------
     def _load_models(self) -> None:
-        rows = RegisteredModel.objects.filter(pk__gt=self._models_seen)
-        for pk, name, context, owner in rows.order_by("pk").values_list(
+        rows = RegisteredModel.objects.filter(_unseen(self._models_seen)).order_by("pk")
+        for pk, name, context, owner in rows.values_list(
             "pk", "name", "context_length", "owner_team__slug"
         ):
             self._models[name] = ModelTerm(context, owner)
-            self._models_seen = pk
-        facts = ModelFacts.objects.filter(pk__gt=self._facts_seen).order_by("pk")
+            self._models_seen.add(pk)
+        facts = ModelFacts.objects.filter(_unseen(self._facts_seen)).order_by("pk")
         names = ("pk", "version_id", "version__registered_model__name", "chat_template")
         for pk, version, name, template in facts.values_list(*names).iterator(chunk_size=500):
             self._overheads.setdefault(name, {})[version] = bounds.overhead(template)
-            self._facts_seen = pk
+            self._facts_seen.add(pk)
 
     def _load_rates(self, now: datetime) -> None:
         """Read all prices anew where any was published."""
@@ -215,8 +218,7 @@ class Terms:
             )
             for pk, series, cost_center, team, model, unit, amount, zone, mode, begins, to in found
         ]
-        in_force = {term for known in list(self._budgets.values()) for term in known}
-        return [term for term in terms if term not in in_force]
+        return [term for term in terms if term not in self._budgets.get(term.scope, ())]
 
     def all_budgets(self, read: Iterable[BudgetTerm], now: datetime) -> list[Counted]:
         """Return what every budget in force is counted by, those that were just read among them."""
@@ -258,10 +260,11 @@ class Terms:
 
     def prices(self, model: str, at: datetime) -> Prices:
         """Return a model's prices when a moment's hour began: those that the ledger takes."""
-        key = (model, hour_of(at))
-        if (found := self._prices.get(key)) is None:
+        key, known = (model, hour_of(at)), self._prices
+        if (found := known.get(key)) is None:
+            # into what was known before the rates were read: others may take its place meanwhile
             rates = [rate for rate in self._rates.get(model, ()) if rate.is_at(key[1])]
-            found = self._prices[key] = Prices.of({rate.sku: rate.usd for rate in rates})
+            found = known[key] = Prices.of({rate.sku: rate.usd for rate in rates})
         return found
 
     def limits(self, call: Call) -> list[BudgetLimit]:
@@ -292,6 +295,15 @@ class Terms:
                 of_cost_center=level == COST_CENTER, owner_team=model.owner if model else ""
             ),
         )
+
+
+def _unseen(seen: set[int]) -> Q:
+    """Return which rows were not read yet: above the newest one, and of those shortly below it the
+    ones that were not there. Forgets of `seen` what lies too far below.
+    """
+    first = max(seen, default=0) - LATE
+    seen -= {pk for pk in seen if pk <= first}
+    return Q(pk__gt=first) & ~Q(pk__in=sorted(seen))
 
 
 def _counted(term: BudgetTerm) -> Counted:

@@ -116,6 +116,29 @@ class TestWhatBeganBeforeItWasWrittenDown:
         assert limits(terms, self.LATER, team="prior") == [("USD", 2, 10)]
 
 
+class TestWhatWasCommittedLate:
+    """Rows whose number was drawn before that of others, which were there first."""
+
+    def test_models_and_their_templates_are_found_all_the_same(self, team, model, monkeypatch):
+        def facts(version, text, **more):
+            return ModelFacts.objects.create(
+                version=version, reader=1, digest="sha256:1", chat_template=text, read_at=AT, **more
+            )
+
+        first = facts(ModelVersionFactory(registered_model=model, number=1), "Be kind.")
+        terms = load(Terms())
+        late = RegisteredModelFactory(
+            pk=model.pk - 1, name="late", owner_team=team, context_length=70
+        )
+        facts(ModelVersionFactory(registered_model=late, number=1), "Be quick.", pk=first.pk - 1)
+        load(terms, AT + SECOND)
+        assert (terms.model("late").context, terms.model("summary").context) == (70, 4000)
+        assert terms.overhead("late") == overhead("Be quick.")
+        monkeypatch.setattr("apps.gateway.purse.bounds.overhead", None)  # each is read once
+        load(terms, AT + 2 * SECOND)
+        assert terms.overhead("summary") == overhead("Be kind.")
+
+
 class TestLimits:
     def test_are_those_of_the_budgets_that_refuse_and_match(self, team, model):
         put(1, cost_center=team.cost_center)
@@ -179,6 +202,21 @@ class TestPrices:
         assert terms.prices("summary", AT) == CHEAP
         assert terms.prices("summary", AT + HOUR) == DEAR
         assert terms.prices("other", AT) == Prices()
+
+    def test_are_never_those_that_were_read_anew_meanwhile(self, model, monkeypatch):
+        price(model, CHEAP, THIS_HOUR - HOUR)
+        terms, of, asked = load(Terms()), Prices.of, []
+
+        def while_the_other_thread_loads(by_sku):
+            if not asked:
+                asked.append(by_sku)
+                price(model, DEAR, THIS_HOUR)
+                load(terms, AT + SECOND)
+            return of(by_sku)
+
+        monkeypatch.setattr(Prices, "of", while_the_other_thread_loads)
+        assert terms.prices("summary", AT) == CHEAP
+        assert terms.prices("summary", AT) == DEAR
 
 
 class TestModels:
