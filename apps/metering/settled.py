@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db.models import Exists, OuterRef
 
 from apps.access.holds.models import SettledCall
-from apps.common.periods import HOUR
+from apps.common.periods import DAY, HOUR
 from apps.metering import store
 from apps.metering.models import DirtyHour
 
@@ -25,7 +25,8 @@ def take_in(hours: Sequence[datetime], now: datetime) -> int:
         occurred_at__lt=max(hours) + HOUR,
         hour__in=hours,
     )
-    # by the gate's clock and the gateway's, and a request may take its time to arrive
+    # by the gate's clock and the gateway's, and a request may take its time to arrive; one that
+    # takes longer is taken in a little later
     near = SettledCall.objects.filter(
         summed_at=None,
         occurred_at__gte=min(hours) - store.LONGEST_CALL,
@@ -42,8 +43,9 @@ def take_in_late(now: datetime) -> int:
     """
     told = store.keys_by_hour().filter(
         event_id=OuterRef("call_id"),
-        occurred_at__gte=OuterRef("occurred_at") - store.LONGEST_CALL,
-        occurred_at__lt=OuterRef("occurred_at") + store.LONGEST_CALL,
+        # the gate's moment is the end of the request, which a slow caller can put off for long
+        occurred_at__gte=OuterRef("occurred_at") - DAY,
+        occurred_at__lt=OuterRef("occurred_at") + DAY,
     )
     waits = DirtyHour.objects.filter(hour=OuterRef("hour"))
     late = SettledCall.objects.filter(Exists(told.exclude(Exists(waits))), summed_at=None)

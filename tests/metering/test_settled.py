@@ -11,7 +11,7 @@ from apps.metering.models import DirtyHour
 from tests.metering.test_actions import BEFORE, HOUR, LATER, NEXT, NOW, ingest, record
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("names", "each_store")]
-SECOND = timedelta(seconds=1)
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 
 
 def settle(call, at=None, **changes):
@@ -77,3 +77,13 @@ class TestTakeInLate:
             never_logged.call_id: None,
         }
         assert settled.take_in_late(LATER) == 0
+
+    def test_takes_in_a_call_whose_request_took_long_to_arrive(self):
+        slow, other = record(HOUR + 50 * MINUTE), record(HOUR)
+        ingest(slow, other)
+        settle(slow, at=slow.occurred_at + 40 * MINUTE)  # when the gate had all of it
+        settle(other)
+        actions.roll_up_hours(hours=[HOUR], now=NOW)
+        assert summed() == {slow.event_id: None, other.event_id: NOW}
+        settled.take_in_late(LATER)
+        assert summed() == {slow.event_id: LATER, other.event_id: NOW}
