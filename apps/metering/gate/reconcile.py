@@ -2,7 +2,8 @@
 ledger before their hour is sealed, from what their gate settled. Where the gate died, too, the call
 is let in without its usage, which is then estimated from the engine's hour like that of any other.
 
-A call counts once: its id is the usage event's, and what the ledger has is left as it is.
+A call counts once: its id is the usage event's, and what the ledger has is left as it is. So is one
+whose line of the log is kept apart: people decide whether it counts.
 """
 
 import logging
@@ -21,7 +22,14 @@ from apps.metering import actions, days, store
 from apps.metering.access_log import UsageRecord
 from apps.metering.gate.counts import NO_TOKENS, Basis, Judged, Tokens
 from apps.metering.gate.models import LostCall
-from apps.metering.models import Completeness, HourlyUsage, Operation, Outcome, Unmetered
+from apps.metering.models import (
+    Completeness,
+    HourlyUsage,
+    Operation,
+    Outcome,
+    QuarantinedRecord,
+    Unmetered,
+)
 
 AT_ONCE = 1000
 _REASONS = {
@@ -86,6 +94,8 @@ def _let_in(
         for key, row in rows.items()
         if key not in stored and day_of(row.occurred_at) not in archived
     }
+    for key in _kept_apart(missing):
+        del missing[key]
     answered = _answered(missing.values())
     records = {
         key: _record(row, answered.get((row.model, hour_of(row.occurred_at)), ""))
@@ -102,6 +112,23 @@ def _let_in(
         "settled": fresh & {row.call_id for row in settled},
         "lost": fresh & {row.call_id for row in lost},
     }
+
+
+def _kept_apart(ids: Collection[UUID]) -> set[UUID]:
+    """Return which of these calls' lines are in quarantine, or were; and let those count nowhere
+    that somebody left out. One query, and two more where there are such.
+    """
+    if not ids:
+        return set()
+    status: dict[UUID, set[str]] = {}
+    lines = QuarantinedRecord.objects.filter(event_id__in=list(ids))
+    for event_id, found in lines.values_list("event_id", "status"):
+        status.setdefault(event_id, set()).add(found)
+    out = [key for key, found in status.items() if found == {QuarantinedRecord.Status.LEFT_OUT}]
+    if out:
+        SettledCall.objects.filter(pk__in=out).delete()
+        LostCall.objects.filter(pk__in=out).delete()
+    return set(status)
 
 
 def _days_of(rows: Iterable[SettledCall | LostCall]) -> set[date]:

@@ -6,11 +6,13 @@ from uuid import uuid4
 import pytest
 
 from apps.access.holds.models import SettledCall
+from apps.accounts.models import Role
 from apps.metering import actions
 from apps.metering.gate.models import CountDifference, LostCall
 from apps.metering.gate.reconcile import LetIn, let_in_missing, patience
 from apps.metering.models import EngineHour, HourlyUsage, LateUsage, QuarantinedRecord
-from tests.factories import NOW, stored_calls
+from apps.metering.quarantine.actions import leave_out
+from tests.factories import NOW, UserFactory, stored_calls
 from tests.metering.gate.test_counts import call, ingest
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("names", "each_store")]
@@ -128,6 +130,27 @@ class TestSettled:
                now=row.occurred_at)  # fmt: skip
         assert let_in_missing(now=row.occurred_at + timedelta(hours=6)) == LetIn(0, 0)
         assert stored_calls().count() == 1
+
+
+class TestKeptApart:
+    """Calls whose line of the access log is in doubt: people decide whether they count."""
+
+    def test_are_not_let_in_past_those_who_decide(self):
+        waiting, out, other = settled(), settled(), settled()
+        gone = lost()
+        for row in (waiting, out, gone):
+            absurd = {"gen_ai.usage.input_tokens": "999999999"}
+            assert ingest(told_later(row, **absurd)).quarantined == {"ABSURD": 1}
+        finance = UserFactory(with_roles=[Role.FINANCE])
+        for row in (out, gone):
+            item = QuarantinedRecord.objects.get(event_id=row.call_id)
+            leave_out(item=item, actor=finance, reason="The engine told nonsense.", now=NOW)
+        assert let_in_missing(now=DUE) == LetIn(settled=1, lost=0)
+        assert [stored(row) for row in (waiting, out, gone)] == [None] * 3
+        assert stored(other).received_via == "GATE"
+        # what nobody decided still counts beside the sum; what was left out counts nowhere
+        assert set(SettledCall.objects.all()) == {waiting, other}
+        assert not LostCall.objects.exists()
 
 
 class TestLost:
