@@ -88,6 +88,7 @@ class Counter:
 class Check:
     """A rule, and what it says of a call. says: what was found, in a sentence. todo: what to do
     about it, with the page that helps, "" where there is nothing. depends: on the call's own words.
+    perhaps: another rule that it may have been instead, where nobody kept which of them.
     """
 
     rule: Rule
@@ -99,10 +100,13 @@ class Check:
     about: str = ""  # whose: which budget
     depends: bool = False
     counter: Counter | None = None
+    perhaps: Rule | None = None
 
     @property
     def title(self) -> str:
         """Return what is checked: "Budget of claims-review"."""
+        if self.perhaps:
+            return f"{TITLES[self.rule]} or {TITLES[self.perhaps].lower()}"
         return f"{TITLES[self.rule]} of {self.about}" if self.about else TITLES[self.rule]
 
     @property

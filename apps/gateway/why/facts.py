@@ -69,12 +69,17 @@ class PastCall:
 @dataclass(frozen=True)
 class Minute:
     """Tokens per minute. used: tokens that count in the minute of the moment, None: not known.
-    exact: by the gate's own counter.
+    held: how many more calls under way hold of it. exact: by the gate's own counter.
     """
 
     used: int | None
     resets_at: datetime
+    held: int = 0
     exact: bool = False
+
+    def is_full(self, limit: int) -> bool:
+        """Tell whether nothing was left of the minute when it was looked at."""
+        return self.used is not None and self.used + self.held >= limit
 
 
 @dataclass(frozen=True)

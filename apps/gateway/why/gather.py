@@ -122,7 +122,8 @@ def _counters(caller: Caller, name: str, at: datetime, *, is_now: bool) -> _Coun
     )}  # fmt: skip
     calls, minute = kinds.get((Kind.CALLS, ALWAYS_FROM)), kinds.get((Kind.MINUTE, start))
     if minute is not None:
-        counted = Minute(int(minute.used + minute.reserved), start + MINUTE, exact=True)
+        held = int(minute.reserved)
+        counted = Minute(int(minute.used), start + MINUTE, held=held, exact=True)
     else:
         used = store.tokens_used(team=caller.team, model=name, start=start, end=start + MINUTE)
         counted = Minute(used, start + MINUTE)

@@ -22,6 +22,11 @@ TODO = {known.status: known.todo for known in reversed(REFUSALS)}
 OF_GUARD = next(known.todo for known in REFUSALS[1:] if known.status == 400)
 ORDER = list(Rule)
 NOT_ASKED = "Not asked: the call had been refused."
+EITHER = (
+    "Which limit it was is not kept. Tokens of its minute were left in the end: so either as many "
+    "calls were under way as may be, or calls under way held the rest of the minute."
+)
+BY_ITS_HOUR = "That is estimated with its hour, where the engine's counters tell."
 GOT_PAST = {
     Rule.TOKEN: "It was taken.",
     Rule.MODEL: "It was known by this name.",
@@ -76,17 +81,19 @@ def _stopped_at(facts: Facts) -> Rule | None:
 
 def _limit_of(facts: Facts) -> Rule:
     """Return which limit it was that a 429 tells of: how many tokens were used says more than how
-    many calls were under way, which nobody keeps.
+    many calls were under way, which nobody keeps. Where tokens were left, it may have been either.
     """
     grant = facts.grants[0] if facts.grants else None
     if grant is None or grant.calls_at_once is None:
         return Rule.MINUTE
-    used = facts.minute.used if facts.minute else None
-    return Rule.MINUTE if used is not None and used >= grant.tokens_per_minute else Rule.AT_ONCE
+    is_full = facts.minute is not None and facts.minute.is_full(grant.tokens_per_minute)
+    return Rule.MINUTE if is_full else Rule.AT_ONCE
 
 
 def _seen(check: Check, stopped: Rule | None, facts: Facts) -> Check:
     """Return a check as the call met it."""
+    if stopped == Rule.AT_ONCE and check.rule == Rule.MINUTE:
+        return replace(check, verdict=Verdict.UNKNOWN, todo="")  # perhaps it was this one
     if stopped is not None and _place(check) > ORDER.index(stopped):
         return Check(check.rule, Verdict.NOT_REACHED, NOT_ASKED, about=check.about)
     if check.rule != stopped:
@@ -113,7 +120,9 @@ def _refused(check: Check, facts: Facts) -> Check:
         says = f"Refused by the rule {', '.join(facts.call.guard)}."
         url = f"{reverse('gateway:guard_hits')}?q={facts.call.kept.event_id}"
         check = replace(check, todo=OF_GUARD, url=url, link="Open what it found")
-    elif not check.depends and check.rule in (Rule.MODEL, Rule.GRANT, Rule.AT_ONCE, Rule.MINUTE):
+    elif check.rule == Rule.AT_ONCE:
+        says, check = f"{says} {EITHER}", replace(check, perhaps=Rule.MINUTE)
+    elif not check.depends and check.rule in (Rule.MODEL, Rule.GRANT, Rule.MINUTE):
         says = f"{says} {check.says}"
     return replace(
         check, verdict=Verdict.REFUSED, says=says, todo=check.todo or TODO.get(code, ""),
@@ -133,6 +142,8 @@ def _replica(stopped: Rule | None, facts: Facts) -> Check:
         return _seen(check, stopped, facts)
     if event and event.version:
         return replace(check, says=f"A replica of {event.version} took it.")
+    if event and not event.response_code:
+        return replace(check, verdict=Verdict.UNKNOWN, says="Whether one took it is not known.")
     return check
 
 
@@ -151,11 +162,21 @@ def _answer(stopped: Rule | None, facts: Facts) -> Check:
 
 def _answered(event: UsageEvent) -> str:
     if event.outcome == Outcome.UNMETERED:
-        return f"It was answered, and nobody knows what it used: {event.why_unmetered.lower()}."
+        return _unmetered(event)
     took = f" in {event.duration_ms:,} ms" if event.duration_ms is not None else ""
     if event.input_tokens is None or event.output_tokens is None:
         return f"It was answered{took}."
     return f"Answered{took}: {event.input_tokens:,} tokens in, {event.output_tokens:,} out."
+
+
+def _unmetered(event: UsageEvent) -> str:
+    """Return what is known of an answer that did not tell what the call used."""
+    began = "It was answered" if event.response_code else "No answer of it is known"
+    why = f"{began}, and nobody told what it used: {event.why_unmetered.lower()}."
+    if event.estimated_input_tokens is None or event.estimated_output_tokens is None:
+        return f"{why} {BY_ITS_HOUR}"
+    read, written = event.estimated_input_tokens, event.estimated_output_tokens
+    return f"{why} By what the gate saw pass, about {read:,} tokens in and {written:,} out."
 
 
 def _with_a_refusal(checks: Sequence[Check], stopped: Rule | None, facts: Facts) -> list[Check]:

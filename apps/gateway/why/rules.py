@@ -216,13 +216,20 @@ def _minute(facts: Facts) -> Iterator[Check]:
         says = f"{limit:,} at most. How many were used in that minute is not known."
         yield Check(Rule.MINUTE, Verdict.UNKNOWN, says, "", page, "Open the grant")
         return
-    is_full = minute.used >= limit
+    is_full = minute.is_full(limit)
     note = "" if minute.exact else "By the calls that began in this minute and are counted so far."
-    counter = Counter(Decimal(minute.used), Decimal(0), Decimal(limit),
-                      f"{minute.used:,} of {limit:,} tokens", minute.resets_at, note)  # fmt: skip
+    counter = Counter(Decimal(minute.used), Decimal(minute.held), Decimal(limit),
+                      f"{minute.used + minute.held:,} of {limit:,} tokens", minute.resets_at,
+                      note)  # fmt: skip
+    when = "are used in this minute" if facts.is_now else "were used in that minute"
+    held = f", and calls under way hold {minute.held:,}" if minute.held else ""
+    says = f"{minute.used:,} of {limit:,} tokens {when}{held}."
+    if is_full and not facts.is_now and facts.call is None:
+        says = f"{says} What was left of it at that moment is not kept."
+        yield Check(Rule.MINUTE, Verdict.UNKNOWN, says, "", page, "Open the grant", counter=counter)
+        return
     yield Check(
-        Rule.MINUTE, Verdict.REFUSED if is_full else Verdict.PASSED,
-        f"{minute.used:,} of {limit:,} tokens are used in this minute.",
+        Rule.MINUTE, Verdict.REFUSED if is_full else Verdict.PASSED, says,
         "Wait until the next minute, or ask for more." if is_full else "", page, "Open the grant",
         counter=counter,
     )  # fmt: skip

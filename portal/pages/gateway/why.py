@@ -97,6 +97,8 @@ def headline(found: Asked) -> str:
 
 def _became(found: Asked, refused: Check | None) -> str:
     call = found.call
+    if call is not None and call.code == 0:  # its caller left, or the gateway failed
+        return "No answer to this call is known."
     if call is None or refused is None:
         return "This call was answered."
     has_failed = call.event is not None and call.event.outcome == Outcome.FAILED
@@ -130,7 +132,7 @@ def _facts(found: Asked) -> list[tuple[str, object]]:
         ("Team", found.caller.team or "none named"),
         ("Cost center", found.caller.cost_center or "none named"),
         ("Model", found.model or "none named"),
-        ("Response code", str(call.code) if call.code else "cannot be read"),
+        ("Response code", _code_words(call.code)),
     ]
     event = call.event
     if event:
@@ -145,6 +147,12 @@ def _facts(found: Asked) -> list[tuple[str, object]]:
     if held.settled:
         rows.append(("Settled by", held.settled))
     return rows
+
+
+def _code_words(code: int | None) -> str:
+    if code is None:
+        return "cannot be read"
+    return str(code) if code else "none is known"
 
 
 def _around(found: Asked, user: User) -> list[tuple[UsageEvent, str]]:

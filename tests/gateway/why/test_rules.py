@@ -253,8 +253,16 @@ class TestWhy:
                 Counter.objects.create(used=0, reserved=0, **make, **scope | {"team": "prior-auth"})
         answer = asked(grant.team, registered_model, LATER)
         full, calls = check(answer, Rule.MINUTE), check(answer, Rule.AT_ONCE)
-        assert (full.verdict, full.counter.used) == (REFUSED, WISH.tokens_per_minute + 10)
+        limit = WISH.tokens_per_minute
+        assert (full.verdict, full.counter.used, full.counter.held) == (REFUSED, 10, limit)
+        assert full.says == (
+            f"10 of {limit:,} tokens are used in this minute, and calls under way hold {limit:,}."
+        )
         assert full.counter.note == ""
+        # later on nobody knows what was left at that moment: the counter is that of its end
+        then = check(asked(grant.team, registered_model, LATER, now=LATER + HOUR), Rule.MINUTE)
+        assert (then.verdict, then.todo) == (UNKNOWN, "")
+        assert "were used in that minute" in then.says
         assert (calls.verdict, calls.counter.text) == (PASSED, "1 of 2 under way")
         with as_owner():
             Counter.objects.filter(kind=Kind.CALLS).update(reserved=2)
@@ -308,6 +316,20 @@ class TestWhyItWas:
         assert {one.verdict for one in before} <= {PASSED}
         assert {one.verdict for one in after} <= {NOT_REACHED}
 
+    def test_says_what_is_known_of_a_call_that_told_no_usage(self, grant):
+        left = {"outcome": "UNMETERED", "unmetered_because": "CLIENT_LEFT", "basis": "ESTIMATED"}
+        unseen = became(call(0, **left, estimated_input_tokens=70))
+        assert unseen.refused is None
+        assert unseen.checks[-1].says == (
+            "No answer of it is known, and nobody told what it used: its client left before the "
+            "answer ended. That is estimated with its hour, where the engine's counters tell."
+        )
+        assert check(unseen, Rule.REPLICA).verdict == UNKNOWN
+        seen = became(call(200, **left, estimated_input_tokens=70, estimated_output_tokens=1200))
+        assert "what the gate saw pass, about 70 tokens in and 1,200 out." in seen.checks[-1].says
+        assert "its hour" not in seen.checks[-1].says
+        assert check(seen, Rule.REPLICA).verdict == PASSED
+
     def test_says_of_a_403_without_a_grant_that_there_was_none(self, grant):
         answer = became(call(403, team="prior-auth"))
         assert answer.refused.rule == Rule.GRANT
@@ -334,6 +356,12 @@ class TestWhyItWas:
 
     def test_knows_a_429_of_too_many_calls_by_the_tokens_that_were_left(self, grant):
         owner_runs(f"UPDATE access_grant SET calls_at_once = 2 WHERE id = '{grant.pk}'")  # noqa: S608
-        assert became(call(429)).refused.rule == Rule.AT_ONCE
+        found = became(call(429))
+        assert found.refused.rule == Rule.AT_ONCE
+        # the most that it might have used may not have fit, though little was used in the end
+        assert found.refused.title == "Calls at once or tokens per minute"
+        assert "Which limit it was is not kept." in found.refused.says
+        assert check(found, Rule.MINUTE).verdict == UNKNOWN
+        assert check(found, Rule.GUARD).verdict == NOT_REACHED
         call(outcome="METERED", input_tokens=WISH.tokens_per_minute, output_tokens=1)
         assert became(call(429)).refused.rule == Rule.MINUTE

@@ -92,6 +92,17 @@ class TestWho:
 
 
 class TestPage:
+    def test_does_not_say_that_a_call_was_answered_whose_caller_had_left(self, client, charlie):
+        client.force_login(charlie)
+        left = {"outcome": "UNMETERED", "unmetered_because": "CLIENT_LEFT"}
+        gone = call("claims-review", response_code=0, **left)
+        cut = call("claims-review", response_code=200, **left)
+        found = ask(client, request_id=str(gone.event_id))
+        assert found.context["headline"] == "No answer to this call is known."
+        assert ("Response code", "none is known") in found.context["facts"]
+        found = ask(client, request_id=str(cut.event_id))
+        assert found.context["headline"] == "This call was answered."
+
     def test_asks_for_something_first(self, client, charlie):
         client.force_login(charlie)
         text = ask(client).content.decode()
