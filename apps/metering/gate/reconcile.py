@@ -123,7 +123,8 @@ def _kept_apart(ids: Collection[UUID]) -> set[UUID]:
     status: dict[UUID, set[str]] = {}
     lines = QuarantinedRecord.objects.filter(event_id__in=list(ids))
     for event_id, found in lines.values_list("event_id", "status"):
-        status.setdefault(event_id, set()).add(found)
+        if event_id is not None:
+            status.setdefault(event_id, set()).add(found)
     out = [key for key, found in status.items() if found == {QuarantinedRecord.Status.LEFT_OUT}]
     if out:
         SettledCall.objects.filter(pk__in=out).delete()
