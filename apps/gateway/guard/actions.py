@@ -15,8 +15,9 @@ from apps.audit.models import Action
 from apps.common import decisions
 from apps.common.canonical import digest_of
 from apps.common.errors import DomainError, require
+from apps.common.rulings import BEGINNING
 from apps.gateway.guard.models import GuardHit, GuardrailChange, GuardrailRevision
-from apps.gateway.guard.queries import BEGINNING, in_force
+from apps.gateway.guard.queries import in_force
 from apps.gateway.guard.rules import RuleSet
 from apps.gateway.guard.shipped import SHIPPED
 

@@ -2,39 +2,18 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 from django.db.models import Count, Max, Q, Sum
 
-from apps.common.canonical import digest_of
+from apps.common import rulings
 from apps.gateway.guard.models import NOT_INSPECTED, GuardHit, GuardHitQuerySet, GuardrailRevision
 from apps.gateway.guard.rules import RuleSet
 from apps.gateway.guard.shipped import SHIPPED
 
-# the first revision has been in force ever since there are calls
-BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class Ruling:
-    """The rules in force. revision: the row that has them; None while nothing rests on the first
-    ones yet, which are then those that ship.
-    """
-
-    rules: RuleSet
-    revision: GuardrailRevision | None
-
-    @property
-    def number(self) -> int:
-        """Return the revision's number."""
-        return self.revision.number if self.revision else 1
-
-    @property
-    def digest(self) -> str:
-        """Return the digest of the rules, as a revision has it."""
-        return self.revision.digest if self.revision else digest_of(self.rules.as_json())
+Ruling = rulings.Ruling[RuleSet, GuardrailRevision]
 
 
 def in_force(at: datetime) -> Ruling:

@@ -6,7 +6,8 @@ from django.conf import settings
 from django.db import migrations
 
 from apps.common.canonical import digest_of
-from apps.promotions.policy.queries import BEGINNING, first_rules
+from apps.common.rulings import BEGINNING
+from apps.promotions.policy.queries import first_rules
 
 
 def write_down(apps: Any, schema_editor: object) -> None:

@@ -16,8 +16,9 @@ from apps.audit.models import Action
 from apps.common import decisions
 from apps.common.canonical import digest_of
 from apps.common.errors import DomainError, require
+from apps.common.rulings import BEGINNING
 from apps.promotions.policy.models import PolicyChange, PolicyRevision
-from apps.promotions.policy.queries import BEGINNING, first_rules, rules_of
+from apps.promotions.policy.queries import first_rules, rules_of
 from apps.promotions.policy.rules import BadRules, Rules
 
 NOUN = "proposal"

@@ -1,37 +1,15 @@
 """Which rules are in force. The first ones are what the portal's settings say."""
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from django.conf import settings
 
 from apps.catalog.models import DataClass, RegisteredModel
-from apps.common.canonical import digest_of
+from apps.common import rulings
 from apps.promotions.policy.models import PolicyRevision
 from apps.promotions.policy.rules import LOCAL, Rules
 
-# the first revision has been in force ever since there are promotions
-BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class Ruling:
-    """The rules in force. revision: the row that has them; None while nothing rests on the first
-    ones yet, which are then the settings' own.
-    """
-
-    rules: Rules
-    revision: PolicyRevision | None
-
-    @property
-    def number(self) -> int:
-        """Return the revision's number."""
-        return self.revision.number if self.revision else 1
-
-    @property
-    def digest(self) -> str:
-        """Return the digest of the rules, as a revision has it."""
-        return self.revision.digest if self.revision else digest_of(self.rules.as_json())
+Ruling = rulings.Ruling[Rules, PolicyRevision]
 
 
 def first_rules() -> Rules:

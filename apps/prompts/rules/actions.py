@@ -14,8 +14,9 @@ from apps.audit.models import Action
 from apps.common import decisions
 from apps.common.canonical import digest_of
 from apps.common.errors import DomainError, require
+from apps.common.rulings import BEGINNING
 from apps.prompts.rules.models import RetentionChange, RetentionRevision
-from apps.prompts.rules.queries import BEGINNING, FIRST, rules_of
+from apps.prompts.rules.queries import FIRST, rules_of
 from apps.prompts.rules.rules import Rules
 
 NOUN = "proposal"

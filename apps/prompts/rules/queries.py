@@ -1,14 +1,12 @@
 """Which rules are in force."""
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from apps.catalog.models import DataClass
-from apps.common.canonical import digest_of
+from apps.common import rulings
 from apps.prompts.rules.models import RetentionRevision
 from apps.prompts.rules.rules import Mode, Rules
 
-BEGINNING = datetime(2020, 1, 1, tzinfo=UTC)  # a first revision was in force from ever
 # until two people say otherwise
 FIRST = {
     DataClass.PUBLIC: Rules(Mode.BEST_EFFORT.value, 30),
@@ -17,22 +15,7 @@ FIRST = {
 }
 
 
-@dataclass(frozen=True)
-class Ruling:
-    """Rules in force, and the revision that says so; None while they are those of the product."""
-
-    rules: Rules
-    revision: RetentionRevision | None
-
-    @property
-    def number(self) -> int:
-        """Return the revision's number."""
-        return self.revision.number if self.revision else 1
-
-    @property
-    def digest(self) -> str:
-        """Return the digest of the rules."""
-        return self.revision.digest if self.revision else digest_of(self.rules.as_json())
+Ruling = rulings.Ruling[Rules, RetentionRevision]
 
 
 def rules_of(data_class: str, at: datetime) -> Ruling:
