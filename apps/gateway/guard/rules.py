@@ -212,6 +212,11 @@ class Rule:
         """Tell whether a call that could not be looked at is refused."""
         return self.failure_mode == FailureMode.CLOSED
 
+    def is_for(self, phase: Phase, *, model: str, team: str, data_class: str) -> bool:
+        """Tell whether it looks at one half of a call."""
+        is_in_scope = self.scope.covers(model=model, team=team, data_class=data_class)
+        return self.phase == phase and is_in_scope
+
     def as_json(self) -> dict[str, Any]:
         """Return the rule as it is kept."""
         provider: dict[str, Any] = {"type": self.provider}
@@ -310,17 +315,6 @@ class RuleSet:
     def as_json(self) -> dict[str, Any]:
         """Return the set as it is kept."""
         return {"rules": [rule.as_json() for rule in self.rules]}
-
-    def applicable(
-        self, phase: Phase, *, model: str, team: str, data_class: str
-    ) -> tuple[Rule, ...]:
-        """Return the rules for one half of a call, in their order."""
-        return tuple(
-            rule
-            for rule in self.rules
-            if rule.phase == phase
-            and rule.scope.covers(model=model, team=team, data_class=data_class)
-        )
 
 
 def lower_data_class(classes: Iterable[str]) -> str:

@@ -47,8 +47,7 @@ class InForce:
         found = [
             (rule, prepared)
             for rule, prepared in self.rules
-            if rule.phase == phase
-            and rule.scope.covers(model=model, team=team, data_class=data_class)
+            if rule.is_for(phase, model=model, team=team, data_class=data_class)
         ]
         if (team, model) in self.classes:  # else anybody could fill it with names
             self._chosen[phase, team, model] = found

@@ -80,27 +80,27 @@ class TestRuleSet:
             RuleSet.of(body)
 
 
-class TestApplicable:
+class TestIsFor:
     def test_narrows_by_all_that_is_named(self):
         def rule(name, phase=Phase.REQUEST, **scope):
             return Rule(name=name, phase=phase.value, provider="Secrets", action="block",
                         scope=Scope(**scope))  # fmt: skip
 
-        rules = RuleSet((
+        rules = (
             rule("all"), rule("answers", Phase.ANSWER), rule("summary", models=("summary",)),
             rule("claims", teams=("claims",)), rule("phi", data_classes=("PHI",)),
             rule("both", models=("summary", "coder"), data_classes=("PUBLIC",)),
-        ))  # fmt: skip
+        )  # fmt: skip
 
-        def names(**call):
-            return [one.name for one in rules.applicable(Phase.REQUEST, **call)]
+        def names(phase=Phase.REQUEST, **call):
+            return [one.name for one in rules if one.is_for(phase, **call)]
 
         assert names(model="summary", team="claims", data_class="PHI") == [
             "all", "summary", "claims", "phi",
         ]  # fmt: skip
         assert names(model="coder", team="appeals", data_class="PUBLIC") == ["all", "both"]
-        answers = rules.applicable(Phase.ANSWER, model="coder", team="x", data_class="PHI")
-        assert [one.name for one in answers] == ["answers"]
+        of_answers = names(Phase.ANSWER, model="coder", team="x", data_class="PHI")
+        assert of_answers == ["answers"]
 
 
 class TestLowerDataClass:
@@ -119,7 +119,8 @@ class TestShipped:
 
     def test_refuses_member_data_only_where_it_is_not_approved(self):
         def blocks(data_class):
-            rules = SHIPPED.applicable(Phase.REQUEST, model="m", team="t", data_class=data_class)
+            call = {"model": "m", "team": "t", "data_class": data_class}
+            rules = [one for one in SHIPPED.rules if one.is_for(Phase.REQUEST, **call)]
             return [one.provider for one in rules if one.action == "block"]
 
         assert "MemberData" in blocks("PUBLIC")
