@@ -14,10 +14,18 @@ from typing import Any, Protocol, TypeVar
 from django.db.models import CheckConstraint, F, Model, Q, QuerySet
 from django.urls import reverse
 
+from apps.common.badges import Badge
 from apps.common.errors import DomainError, NotPermitted, require
 from apps.common.sign_ins import SignIn, require_fresh_sign_in
 
 PENDING = "PENDING"
+# what became of a row that waits for one other person's yes
+BADGES = {
+    PENDING: Badge("warn", "clock", "Needs 1 approval"),
+    "APPROVED": Badge("ok", "circle-check", "Approved"),
+    "REJECTED": Badge("bad", "circle-x", "Rejected"),
+    "WITHDRAWN": Badge("idle", "undo-2", "Withdrawn"),
+}
 Row = TypeVar("Row", bound=Model)
 
 

@@ -1,6 +1,6 @@
 """States in words, for every page of the prompt record. Pure."""
 
-from apps.common import diffs
+from apps.common import decisions, diffs
 from apps.common.badges import Badge
 from apps.common.counts import counted
 from apps.prompts.models import Outcome, Place
@@ -20,12 +20,6 @@ PLACES = {
 }
 # what a rule of the guard did with what it found, after "the rule"
 FOUND = {"block": "blocked it", "monitor": "noted it", "mask": "masked it"}
-DECIDED = {
-    "PENDING": Badge("warn", "clock", "Needs 1 approval"),
-    "APPROVED": Badge("ok", "circle-check", "Approved"),
-    "REJECTED": Badge("bad", "circle-x", "Rejected"),
-    "WITHDRAWN": Badge("idle", "undo-2", "Withdrawn"),
-}
 ERASED = Badge("ok", "circle-check", "Erased")
 LIFTED = Badge("idle", "undo-2", "Lifted")
 STANDS = Badge("warn", "lock", "Stands")
@@ -33,7 +27,7 @@ STANDS = Badge("warn", "lock", "Stands")
 
 def decided_badge(status: str, *, approved: Badge | None = None) -> Badge:
     """Return what became of what somebody asked for. approved: in other words than "Approved"."""
-    return approved if approved and status == "APPROVED" else DECIDED[status]
+    return approved if approved and status == "APPROVED" else decisions.BADGES[status]
 
 
 def words_of(rules: Rules) -> list[tuple[str, str]]:

@@ -214,7 +214,7 @@ def _show(
         "item": item,
         "title": f"Rule of the pipeline {item.name}",
         "crumbs": _crumbs((item.name, where), ("Change", "")),
-        "badge": words.change_badge(item),
+        "badge": decisions.BADGES[item.status],
         "facts": _facts(item),
         "diff": words.difference(item.before.rule if item.before else None, item.rule),
         "words": words.words_of(item.rule),

@@ -1,24 +1,12 @@
 """Rules of pipelines in words: for their pages, and for the diff of a change. Pure."""
 
-from apps.accounts.pipelines.models import PipelineChange, PipelineRule
+from apps.accounts.pipelines.models import PipelineRule
 from apps.accounts.pipelines.rules import TrustRule
 from apps.common import diffs
 from apps.common.badges import Badge
 
-Status = PipelineChange.Status
-BADGES = {
-    Status.PENDING: Badge("warn", "clock", "Needs 1 approval"),
-    Status.APPROVED: Badge("ok", "circle-check", "Approved"),
-    Status.REJECTED: Badge("bad", "circle-x", "Rejected"),
-    Status.WITHDRAWN: Badge("idle", "undo-2", "Withdrawn"),
-}
 IN_FORCE = Badge("ok", "circle-check", "Let in")
 ENDED = Badge("idle", "circle", "Shut out")
-
-
-def change_badge(change: PipelineChange) -> Badge:
-    """Return what became of a proposed rule."""
-    return BADGES[Status(change.status)]
 
 
 def rule_badge(rule: PipelineRule) -> Badge:

@@ -183,7 +183,7 @@ def _show(
     context = {
         "item": item,
         "crumbs": _crumbs(("Change", "")),
-        "badge": words.change_badge(item),
+        "badge": decisions.BADGES[item.status],
         "facts": _facts(item),
         "diff": words.difference(item.before.rules, item.rules),
         "pending": item.status == GuardrailChange.Status.PENDING,

@@ -8,17 +8,10 @@ from apps.common.badges import Badge
 from apps.common.counts import counted
 from apps.gateway.gate.steps import Does
 from apps.gateway.guard.detectors.injection.rules import REASONS
-from apps.gateway.guard.models import GuardHit, GuardrailChange
+from apps.gateway.guard.models import GuardHit
 from apps.gateway.guard.queries import Tally
 from apps.gateway.guard.rules import ENTITIES, PROVIDER_WORDS, Phase, Provider, Rule, RuleSet
 
-Status = GuardrailChange.Status
-BADGES = {
-    Status.PENDING: Badge("warn", "clock", "Needs 1 approval"),
-    Status.APPROVED: Badge("ok", "circle-check", "Approved"),
-    Status.REJECTED: Badge("bad", "circle-x", "Rejected"),
-    Status.WITHDRAWN: Badge("idle", "undo-2", "Withdrawn"),
-}
 DOES = {
     Does.BLOCK.value: Badge("bad", "ban", "Blocks"),
     Does.MONITOR.value: Badge("idle", "eye", "Monitors"),
@@ -57,11 +50,6 @@ KEYS = [
     ("failureMode", "FailClosed or FailOpen, after timeoutSeconds"),
     ("message", "What callers read"),
 ]
-
-
-def change_badge(change: GuardrailChange) -> Badge:
-    """Return what became of a proposed change."""
-    return BADGES[Status(change.status)]
 
 
 def did_badge(hit: GuardHit) -> Badge:

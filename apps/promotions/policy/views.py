@@ -184,7 +184,7 @@ def _show(
         "item": item,
         "title": f"Change of the policy for {label}",
         "crumbs": _crumbs((label, where), ("Change", "")),
-        "badge": words.change_badge(item),
+        "badge": decisions.BADGES[item.status],
         "facts": _facts(item),
         "diff": words.difference(item.before.rules, item.rules),
         "words": words.words_of(item.rules),

@@ -5,25 +5,11 @@ Pure.
 from collections.abc import Mapping
 
 from apps.common import diffs
-from apps.common.badges import Badge
 from apps.common.counts import counted
-from apps.promotions.policy.models import PolicyChange
 from apps.promotions.policy.reviewers import role_words
 from apps.promotions.policy.rules import CHANGE_WORDS, EXCLUDED_WORDS, ChangeRule, Excluded, Rules
 
-Status = PolicyChange.Status
 WINDOW, WINDOWS = "Freeze window", "Freeze windows"
-BADGES = {
-    Status.PENDING: Badge("warn", "clock", "Needs 1 approval"),
-    Status.APPROVED: Badge("ok", "circle-check", "Approved"),
-    Status.REJECTED: Badge("bad", "circle-x", "Rejected"),
-    Status.WITHDRAWN: Badge("idle", "undo-2", "Withdrawn"),
-}
-
-
-def change_badge(change: PolicyChange) -> Badge:
-    """Return what became of a proposed change."""
-    return BADGES[Status(change.status)]
 
 
 def words_of(rules: Rules) -> list[tuple[str, str]]:
