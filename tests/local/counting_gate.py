@@ -44,11 +44,11 @@ class Ledger:
 
 async def main(listen: str, file: Path) -> None:
     """Serve until killed."""
-    from apps.gateway.gate.open import OpenGuard, OpenRecord
     from apps.gateway.gate.passage import Passage
     from apps.gateway.gate.reading import Bounds
     from apps.gateway.gate.transaction import Steps
     from apps.integrations.envoy.server import Patience, Processor, start
+    from tests.gateway.gate.passing import OpenGuard, OpenRecord
 
     steps = Steps(purse=Ledger(file), guard=OpenGuard(), record=OpenRecord())
 

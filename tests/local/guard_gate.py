@@ -17,7 +17,6 @@ import django
 django.setup()
 
 from apps.gateway.gate.calls import Call  # noqa: E402
-from apps.gateway.gate.open import OpenGuard, OpenPurse, OpenRecord  # noqa: E402
 from apps.gateway.gate.passage import Passage  # noqa: E402
 from apps.gateway.gate.reading import Bounds  # noqa: E402
 from apps.gateway.gate.steps import Does  # noqa: E402
@@ -28,6 +27,7 @@ from apps.gateway.guard.inspection import ReadyRule  # noqa: E402
 from apps.gateway.guard.providers import patterns  # noqa: E402
 from apps.gateway.guard.window import Reach  # noqa: E402
 from apps.integrations.envoy.server import Patience, Processor, start  # noqa: E402
+from tests.gateway.gate.passing import OpenGuard, OpenPurse, OpenRecord  # noqa: E402
 
 PHI = patterns(member_data())
 

@@ -14,10 +14,10 @@ import httpx
 import pytest
 from envoy.service.ext_proc.v3 import external_processor_pb2_grpc as pb_grpc
 
-from apps.gateway.gate.open import OpenGuard, OpenPurse, OpenRecord
 from apps.gateway.gate.transaction import Steps
 from apps.integrations.envoy.server import Patience
 from deploy.local.stack.ports import free_port
+from tests.gateway.gate.passing import OpenGuard, OpenPurse, OpenRecord
 from tests.integrations.envoy_talk import Judge, answer_body, answer_headers
 from tests.integrations.envoy_talk import request_body as body
 from tests.integrations.envoy_talk import request_headers as headers

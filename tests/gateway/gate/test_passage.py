@@ -12,13 +12,13 @@ from uuid import UUID
 import pytest
 
 from apps.gateway.gate.calls import Call
-from apps.gateway.gate.open import OpenGuard, OpenPurse, OpenRecord
 from apps.gateway.gate.passage import Passage
 from apps.gateway.gate.reading import Bounds
 from apps.gateway.gate.refusals import Refusal
 from apps.gateway.gate.steps import Away
 from apps.gateway.gate.transaction import Steps
 from apps.integrations.envoy.exchange import Admitted, Asked, Refused
+from tests.gateway.gate.passing import OpenGuard, OpenPurse, OpenRecord
 
 NOW = datetime(2026, 11, 27, 9, tzinfo=UTC)
 ID = UUID(int=7)

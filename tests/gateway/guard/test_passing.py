@@ -7,10 +7,10 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.gateway.gate.open import OpenGuard, OpenPurse, OpenRecord
 from apps.gateway.gate.steps import Does
 from apps.gateway.gate.transaction import Steps, Transaction
 from apps.gateway.guard.answers import InspectedAnswer
+from tests.gateway.gate.passing import OpenGuard, OpenPurse, OpenRecord
 from tests.gateway.guard.answering import NOW, call, chunk, end, read, rule, run, text_of, usage
 
 SSN = "412-55-1098"

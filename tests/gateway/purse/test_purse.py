@@ -13,7 +13,6 @@ from apps.access.budgets.models import Boost, Budget
 from apps.access.holds.models import BudgetReservation, Counter, SettledCall
 from apps.chargeback.rating import Prices
 from apps.gateway.gate.answers import NOTHING_USED
-from apps.gateway.gate.open import OpenGuard, OpenRecord
 from apps.gateway.gate.refusals import Refusal
 from apps.gateway.gate.steps import Away
 from apps.gateway.gate.transaction import Steps, Transaction
@@ -22,6 +21,7 @@ from apps.gateway.purse.turns import LEASE, Settled
 from apps.gateway.purse.writer import Writer, address_from
 from tests.chargeback.pricing import price
 from tests.factories import CostCenterFactory, RegisteredModelFactory, TeamFactory, UserFactory
+from tests.gateway.gate.passing import OpenGuard, OpenRecord
 from tests.gateway.purse.worlds import AT, a_call, grant, put, used
 
 DOLLARS = Prices(Decimal(1_000_000), Decimal(1_000_000), Decimal(1_000_000))  # a dollar a token
