@@ -9,6 +9,7 @@ from apps.gateway.gate.answers import Basis, Used
 from apps.gateway.gate.calls import Call
 from apps.gateway.gate.refusals import Refusal
 from apps.gateway.gate.steps import Away, Finding, Verdict
+from apps.integrations import postgres
 from apps.integrations.wrappers import prompt_wrapper
 from apps.prompts.capture import link
 from apps.prompts.capture.keyring import KeyRing
@@ -28,9 +29,9 @@ class PromptRecording:
         """Return the step with the database and the key service that the settings name; neither is
         asked yet. Raises ValueError where no key that wraps is named.
         """
-        parameters = link.parameters()
-        ring = KeyRing(link.Link(parameters), prompt_wrapper())
-        return cls(Recorder(ring, Writer(link.Link(parameters))))
+        address = postgres.address(seconds=link.SECONDS)
+        ring = KeyRing(link.Link(address), prompt_wrapper())
+        return cls(Recorder(ring, Writer(link.Link(address))))
 
     def load(self, now: datetime) -> None:
         """Read what is kept and for how long; write down what was lost."""

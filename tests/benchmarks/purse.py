@@ -128,12 +128,11 @@ def load_results() -> list[Result]:
 
 
 def a_purse() -> Any:
-    from django.conf import settings
-
     from apps.gateway.purse.purse import Budgets
-    from apps.gateway.purse.writer import Writer, address_from
+    from apps.gateway.purse.writer import Writer
+    from apps.integrations import postgres
 
-    address = address_from(settings.DATABASES["default"], timeout=10)
+    address = postgres.address(seconds=10)
     return Budgets(Writer(address, lambda: datetime.now(UTC), timeout=10), "https://portal.test")
 
 

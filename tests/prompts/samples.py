@@ -11,9 +11,10 @@ from uuid import uuid4
 from django.db import connection
 
 from apps.common.envelope import FileWrapper, Sealed, open_sealed, seal
+from apps.integrations import postgres
 from apps.prompts.capture.keyring import KeyRing
 from apps.prompts.capture.keyring import bound_to as key_bound_to
-from apps.prompts.capture.link import Link, parameters
+from apps.prompts.capture.link import Link
 from apps.prompts.capture.recorder import Kept, Recorder, bound_to
 from apps.prompts.capture.writer import Writer
 from apps.prompts.models import DataKey, Outcome, Phase, PromptRecord
@@ -51,7 +52,7 @@ def both(**changes):
 @asynccontextmanager
 async def recorder(terms=None, wrapper=WRAPPER, **options):
     """Give a recorder at the tests' database, which reads its terms from there unless told."""
-    where = parameters() | {"dbname": connection.settings_dict["NAME"]}
+    where = postgres.address(seconds=2)
     links = [Link(where), Link(where)]
     ring = KeyRing(links[0], wrapper)
     made = Recorder(ring, Writer(links[1]), **options)

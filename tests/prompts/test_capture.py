@@ -14,7 +14,7 @@ from apps.catalog.models import DataClass
 from apps.common.envelope import FileWrapper, NotOpened
 from apps.integrations.errors import TemporaryError
 from apps.prompts.capture.keyring import KeyRing
-from apps.prompts.capture.link import Away, Link, parameters
+from apps.prompts.capture.link import Away, Link
 from apps.prompts.capture.terms import Terms
 from apps.prompts.models import DataKey, LostPrompts, Phase, Place, PromptRecord, PromptText
 from apps.prompts.rules.queries import Ruling
@@ -265,7 +265,7 @@ class TestAway:
             asyncio.run(run())
 
     def test_refuses_without_the_database(self):
-        nowhere = parameters() | {"host": "127.0.0.1", "port": 1}
+        nowhere = "host=127.0.0.1 port=1"
 
         async def run():
             async with recorder(terms()) as made:

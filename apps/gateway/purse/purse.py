@@ -28,7 +28,8 @@ from apps.gateway.gate.steps import Away
 from apps.gateway.purse.bounds import Bound, bound, cost
 from apps.gateway.purse.terms import MINUTE, BudgetLimit, Terms, of_grant
 from apps.gateway.purse.turns import Answer, Limit, Settled, Short, Wanted, Whose
-from apps.gateway.purse.writer import Writer, address_from
+from apps.gateway.purse.writer import TIMEOUT, Writer
+from apps.integrations import postgres
 from apps.manifests.gateway import BATCH
 
 SECOND = timedelta(seconds=1)
@@ -40,7 +41,7 @@ DOUBLE = "its request id is another call's"
 def from_settings() -> "Budgets":
     """Return the purse of a process of this deployment."""
     longest = timedelta(seconds=settings.GATE_CALL_SECONDS) + MINUTE
-    writer = Writer(address_from(settings.DATABASES["default"]), now, longest=longest)
+    writer = Writer(postgres.address(seconds=TIMEOUT), now, longest=longest)
     return Budgets(writer, settings.PORTAL_URL)
 
 

@@ -9,13 +9,12 @@ away nothing is reserved: Away, never a budget that is spent.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from time import monotonic
-from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -288,20 +287,3 @@ class Writer:
             with suppress(psycopg.Error, OSError, TimeoutError):
                 async with asyncio.timeout(self.timeout):
                     await connection.close()
-
-
-def address_from(database: Mapping[str, Any], timeout: float = TIMEOUT) -> str:
-    """Return psycopg's address of one of Django's databases. The server gives a statement up where
-    nobody would wait for it any more.
-    """
-    waits = int(timeout * 1000)
-    return psycopg.conninfo.make_conninfo(
-        dbname=database["NAME"],
-        user=database["USER"] or None,
-        password=database["PASSWORD"] or None,
-        host=database["HOST"] or None,
-        port=database["PORT"] or None,
-        connect_timeout=max(2, round(timeout)),
-        application_name="quartermaster-gate",
-        options=f"-c statement_timeout={waits} -c lock_timeout={waits}",
-    )

@@ -5,14 +5,12 @@ a time.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import psycopg
-from django.db import connection
 
-SECONDS = 2.0  # the longest that one use takes; the database gives up before
-OPTIONS = "-c statement_timeout=1800 -c lock_timeout=1500"
+SECONDS = 2.0  # the longest that one use takes
 REFUSED = (psycopg.IntegrityError, psycopg.DataError)
 Made = TypeVar("Made")
 Connection = psycopg.AsyncConnection[Any]
@@ -22,25 +20,19 @@ class Away(Exception):
     """The database or the key service does not answer. The text says which, for the caller."""
 
 
-def parameters() -> Mapping[str, Any]:
-    """Return how the portal's database is reached, as Django's settings say."""
-    ours = connection.get_connection_params()
-    named = ("host", "port", "user", "password", "dbname", "sslmode", "sslrootcert")
-    found = {name: ours[name] for name in named if ours.get(name)}
-    return found | {"connect_timeout": int(SECONDS), "options": OPTIONS}
-
-
 class Link:
-    """One connection. where: what people read of it when it is away."""
+    """One connection. address: of the database, for psycopg; where: what people read of it when it
+    is away.
+    """
 
     def __init__(
         self,
-        parameters: Mapping[str, Any],
+        address: str,
         *,
         where: str = "the prompt record's database does not answer",
         seconds: float = SECONDS,
     ) -> None:
-        self._parameters, self._where, self._seconds = parameters, where, seconds
+        self._address, self._where, self._seconds = address, where, seconds
         self._connection: Connection | None = None
         self._lock = asyncio.Lock()
 
@@ -59,9 +51,7 @@ class Link:
 
     async def _do(self, do: Callable[[Connection], Awaitable[Made]]) -> Made:
         if self._connection is None or self._connection.closed:
-            self._connection = await psycopg.AsyncConnection.connect(
-                **self._parameters, autocommit=True
-            )
+            self._connection = await psycopg.AsyncConnection.connect(self._address, autocommit=True)
         return await do(self._connection)
 
     async def close(self) -> None:

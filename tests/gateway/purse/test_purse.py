@@ -18,7 +18,8 @@ from apps.gateway.gate.steps import Away
 from apps.gateway.gate.transaction import Steps, Transaction
 from apps.gateway.purse.purse import Budgets
 from apps.gateway.purse.turns import LEASE, Settled
-from apps.gateway.purse.writer import Writer, address_from
+from apps.gateway.purse.writer import Writer
+from apps.integrations import postgres
 from tests.chargeback.pricing import price
 from tests.factories import CostCenterFactory, RegisteredModelFactory, TeamFactory, UserFactory
 from tests.gateway.gate.passing import OpenGuard, OpenRecord
@@ -58,7 +59,7 @@ class Clock:
 @asynccontextmanager
 async def purse_of(clock=None, address=None):
     clock = clock or Clock()
-    found = Budgets(Writer(address or address_from(connection.settings_dict), clock), PORTAL)
+    found = Budgets(Writer(address or postgres.address(seconds=2), clock), PORTAL)
     await load(found, clock.at)
     try:
         yield found
@@ -252,7 +253,7 @@ class TestReserve:
                 purse.writer.address = "host=/nowhere dbname=none connect_timeout=2"
                 with pytest.raises(Away):
                     await purse.reserve(a_call())
-                purse.writer.address = address_from(connection.settings_dict)
+                purse.writer.address = postgres.address(seconds=2)
                 await purse.reserve(a_call())
 
         asyncio.run(work())
