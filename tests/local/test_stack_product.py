@@ -55,6 +55,14 @@ class TestKeysThatSign:
             "PROMPT_KEYS": "file", "PROMPT_KEY_FILE": given["portal"]["PROMPT_KEY_FILE"],
         }  # fmt: skip
 
+    def test_of_prompts_is_the_file_that_is_named_for_those_alone_who_handle_them(self, tmp_path):
+        theirs = {"PROMPT_KEYS": "file", "PROMPT_KEY_FILE": "/run/wrapping-key"}
+        given, _ = environments(tmp_path, **theirs)
+        found = {name: env.get("PROMPT_KEY_FILE") for name, env in given.items()}
+        assert {name: file for name, file in found.items() if file} == dict.fromkeys(
+            READS, "/run/wrapping-key"
+        )
+
     def test_are_of_a_vault_that_is_named(self, tmp_path):
         theirs = {"VAULT_ADDR": "https://vault.example", "VAULT_TOKEN_FILE": "/run/token"}
         given, context = environments(tmp_path, **theirs)
@@ -66,3 +74,9 @@ class TestKeysThatSign:
         given, _ = environments(tmp_path)
         for variable in ("AUDIT_PUBLIC_KEYS_FILE", "REGISTRY_PUBLIC_KEYS_FILE"):
             assert len({given[name][variable] for name in ("portal", "worker", *SIGNS)}) == 1
+
+
+def test_rules_of_the_guard_reach_an_analyzer_that_is_named(tmp_path):
+    theirs = {"PRESIDIO_URL": "http://127.0.0.1:3000", "PRESIDIO_TOKEN_FILE": "/run/token"}
+    given, _ = environments(tmp_path, **theirs)
+    assert {key: given["gate"].get(key) for key in theirs} == theirs
