@@ -25,7 +25,7 @@ LONG = {
     "tests/local/test_stack_commands.py", "tests/local/test_stack_real.py",
     "tests/manifests/test_dry_run.py", "tests/portal/test_hostile_input.py",
     "tests/portal/test_matrix.py", "tests/promotions/rollouts/test_weights.py",
-    "tests/prompts/test_canaries.py", "tests/prompts/test_storage.py",
+    "tests/prompts/test_canaries.py", "tests/prompts/storage/test_reconcile.py",
 }  # fmt: skip
 
 
