@@ -5,12 +5,13 @@ record (apps/prompts), which decides what is kept and does it.
 from dataclasses import replace
 from datetime import datetime
 
-from apps.gateway.gate.answers import Basis, Used
+from apps.gateway.gate.answers import Used
 from apps.gateway.gate.calls import Call
 from apps.gateway.gate.refusals import Refusal
 from apps.gateway.gate.steps import Away, Finding, Verdict
 from apps.integrations import postgres
 from apps.integrations.wrappers import prompt_wrapper
+from apps.metering.gate.counts import Basis
 from apps.prompts.capture import link
 from apps.prompts.capture.keyring import KeyRing
 from apps.prompts.capture.recorder import Kept, Recorder

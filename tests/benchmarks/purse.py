@@ -218,7 +218,8 @@ async def spend(number: int) -> Spent:
     """Reserve and settle as fast as it goes, so many calls at once."""
     from django.db import connection
 
-    from apps.gateway.gate.answers import Basis, Used
+    from apps.gateway.gate.answers import Used
+    from apps.metering.gate.counts import Basis
     from apps.metering.models import Completeness
     from tests.gateway.purse.worlds import a_call
 

@@ -7,11 +7,12 @@ from uuid import uuid4
 
 import pytest
 
-from apps.gateway.gate.answers import NOTHING_USED, Basis, Used
+from apps.gateway.gate.answers import NOTHING_USED, Used
 from apps.gateway.gate.calls import Call, Caller
 from apps.gateway.gate.refusals import Refusal
 from apps.gateway.gate.steps import Away, Does, Finding, Verdict
 from apps.gateway.recording import PromptRecording
+from apps.metering.gate.counts import Basis
 from apps.metering.models import Completeness
 from apps.prompts.capture import link
 from apps.prompts.models import PromptRecord

@@ -21,6 +21,7 @@ from typing import Any
 from apps.gateway.gate import refusals
 from apps.gateway.gate.calls import Call
 from apps.gateway.gate.fields import WRITING
+from apps.metering.gate.counts import Basis
 from apps.metering.models import Completeness, Operation
 
 LONGEST_EVENT = 16 * 1024 * 1024  # bytes; the first event of an echo holds the whole prompt
@@ -34,15 +35,6 @@ _LINE_END = re.compile(rb"\r\n|\n|\r")
 _LONGEST_MARK = 4  # bytes of a blank line
 _BOM = b"\xef\xbb\xbf"
 _WRITTEN = ("content", "reasoning", "reasoning_content", "refusal")
-
-
-class Basis(StrEnum):
-    """What a figure of use rests on."""
-
-    USAGE = "USAGE"  # the engine's own, of a whole answer
-    COUNTED = "COUNTED"  # the engine's own, up to where the answer was cut
-    ESTIMATED = "ESTIMATED"  # what the gate saw pass
-    NOTHING = "NOTHING"  # nothing was generated
 
 
 class Ending(StrEnum):

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from apps.chargeback.rating import Prices, cost_usd
-from apps.gateway.gate.answers import Basis, Used
+from apps.gateway.gate.answers import Used
 from apps.gateway.gate.calls import Call
+from apps.metering.gate.counts import Basis
 from apps.metering.models import Operation
 from apps.metering.skus import Sku
 

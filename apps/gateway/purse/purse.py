@@ -20,7 +20,7 @@ from apps.chargeback.budgets import counters
 from apps.common.periods import day_words
 from apps.common.zones import ZONES, day_in
 from apps.gateway.gate import refusals
-from apps.gateway.gate.answers import Basis, Used
+from apps.gateway.gate.answers import Used
 from apps.gateway.gate.calls import Call
 from apps.gateway.gate.reading import Bounds
 from apps.gateway.gate.refusals import Refusal
@@ -31,6 +31,7 @@ from apps.gateway.purse.turns import Answer, Limit, Settled, Short, Wanted, Whos
 from apps.gateway.purse.writer import TIMEOUT, Writer
 from apps.integrations import postgres
 from apps.manifests.gateway import BATCH
+from apps.metering.gate.counts import Basis
 
 SECOND = timedelta(seconds=1)
 TRY_AGAIN = 1  # seconds, while too many calls are under way: nobody knows when one ends

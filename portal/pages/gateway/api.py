@@ -157,7 +157,7 @@ class TimeForm(forms.Form):
     answers=UnansweredOutput(many=True),
     refuses=(400, 404),
     parameters=[
-        OpenApiParameter("since", datetime, description="The first hour; 24 hours ago if left out"),
+        OpenApiParameter("since", datetime, description="The first hour; else 24 hours ago."),
         OpenApiParameter("until", datetime, description="The end of the last hour; now."),
         OpenApiParameter("team", str, description="Of this team alone."),
         OpenApiParameter("model", str, description="Of this model alone."),

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from apps.gateway.gate.answers import (
     BYTES_A_TOKEN,
-    Basis,
     Counter,
     Ending,
     Event,
@@ -21,6 +20,7 @@ from apps.gateway.gate.answers import (
 )  # fmt: skip
 from apps.gateway.gate.calls import Text
 from apps.gateway.gate.refusals import Refusal
+from apps.metering.gate.counts import Basis
 from apps.metering.models import Completeness
 from tests.gateway.gate.test_transaction import a_call
 

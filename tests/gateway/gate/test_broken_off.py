@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from apps.gateway.gate.answers import Basis, Event, Used
+from apps.gateway.gate.answers import Event, Used
 from apps.gateway.gate.calls import Call
 from apps.gateway.gate.refusals import Guardrail, Refusal
 from apps.gateway.gate.steps import Away, Blocked, Verdict
 from apps.gateway.gate.transaction import Steps, Transaction
+from apps.metering.gate.counts import Basis
 from tests.gateway.gate.test_transaction import NOW, a_call, an_event
 
 PLACES = (

@@ -9,11 +9,12 @@ from uuid import UUID
 
 import pytest
 
-from apps.gateway.gate.answers import Basis, Event
+from apps.gateway.gate.answers import Event
 from apps.gateway.gate.calls import Call, Caller, Text
 from apps.gateway.gate.refusals import Guardrail, Refusal
 from apps.gateway.gate.steps import Away, Blocked, Verdict
 from apps.gateway.gate.transaction import Steps, Transaction
+from apps.metering.gate.counts import Basis
 from apps.metering.models import Completeness
 
 NOW = datetime(2026, 11, 27, 9, tzinfo=UTC)

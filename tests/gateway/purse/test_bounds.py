@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from apps.chargeback.rating import Prices, Tokens, cost_usd
-from apps.gateway.gate.answers import NOTHING_USED, Basis
+from apps.gateway.gate.answers import NOTHING_USED
 from apps.gateway.gate.calls import Text
 from apps.gateway.purse.bounds import (
     START_AND_END,
@@ -17,6 +17,7 @@ from apps.gateway.purse.bounds import (
     cost,
     overhead,
 )
+from apps.metering.gate.counts import Basis
 from apps.metering.skus import quantities
 from tests.gateway.purse.worlds import a_call, used
 

@@ -12,9 +12,10 @@ from apps.access.budgets.models import Budget
 from apps.access.models import AccessRequest, Grant
 from apps.accounts.models import Role
 from apps.chargeback.budgets.counters import Counted, make_ready
-from apps.gateway.gate.answers import Basis, Used
+from apps.gateway.gate.answers import Used
 from apps.gateway.gate.calls import Call, Caller, Text
 from apps.gateway.purse.turns import SQL, answers, parameters
+from apps.metering.gate.counts import Basis
 from apps.metering.models import Completeness
 from tests.factories import UserFactory
 
