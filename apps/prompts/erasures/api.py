@@ -22,8 +22,9 @@ from apps.prompts.erasures.forms import KINDS
 from apps.prompts.erasures.models import ErasureRequest
 from apps.prompts.erasures.views import receipt_answer
 from apps.prompts.holds.api import WhyInput
+from apps.prompts.pages import require_overseer
 from apps.prompts.rules.actions import permit_asking
-from apps.prompts.rules.api import TAG, require_overseer
+from apps.prompts.rules.api import TAG
 
 DECISIONS = {"approve": actions.approve_erasure, "reject": actions.reject_erasure}
 ORDERS = {"withdraw": actions.withdraw_erasure}
@@ -74,7 +75,7 @@ class Erasures(Listing):
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         """Answer the requests, newest first."""
-        require_overseer(request)
+        require_overseer(caller(request))
         return self.listed(ErasureRequest.objects.select_related("requested_by", "decided_by"))
 
     @operation(
@@ -83,7 +84,7 @@ class Erasures(Listing):
     )  # fmt: skip
     def post(self, request: Request) -> Response:
         """Ask that everything of a member or a case be made unreadable; somebody else decides."""
-        require_overseer(request)
+        require_overseer(caller(request))
         permit_asking(caller(request))
         body = ErasureInput(data=request.data)
         body.is_valid(raise_exception=True)

@@ -19,8 +19,9 @@ from apps.common.pagination import Cursor
 from apps.common.reasons import ReasonInput
 from apps.prompts.holds import actions
 from apps.prompts.holds.models import HoldRelease, LegalHold, Scope
+from apps.prompts.pages import require_overseer
 from apps.prompts.rules.actions import permit_asking
-from apps.prompts.rules.api import TAG, require_overseer
+from apps.prompts.rules.api import TAG
 
 DECISIONS = {"approve": actions.approve_release, "reject": actions.reject_release}
 ORDERS = {"withdraw": actions.withdraw_release}
@@ -74,7 +75,7 @@ class LegalHolds(Listing):
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         """Answer the holds, newest first."""
-        require_overseer(request)
+        require_overseer(caller(request))
         return self.listed(LegalHold.objects.select_related("placed_by"))
 
     @operation(
@@ -83,7 +84,7 @@ class LegalHolds(Listing):
     )  # fmt: skip
     def post(self, request: Request) -> Response:
         """Keep everything of a member, a case, a team or a call."""
-        require_overseer(request)
+        require_overseer(caller(request))
         permit_asking(caller(request))
         body = HoldInput(data=request.data)
         body.is_valid(raise_exception=True)

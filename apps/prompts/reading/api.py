@@ -3,7 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.utils.timezone import now
 from rest_framework import serializers
@@ -18,6 +17,7 @@ from apps.common.pagination import Cursor
 from apps.common.reasons import ReasonInput, reason_of
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.prompts.models import PromptRecord
+from apps.prompts.pages import require_reader
 from apps.prompts.reading import actions
 from apps.prompts.reading.opening import Unreadable
 from apps.prompts.reading.tables import RecordQuery
@@ -56,11 +56,6 @@ class ReadOutput(serializers.Serializer[Any]):
     answer = serializers.CharField(allow_null=True)
 
 
-def _require_reader(request: Request) -> None:
-    if not actions.may_read(caller(request), now()):
-        raise Http404
-
-
 class Prompts(Listing):
     """List what is kept."""
 
@@ -75,7 +70,7 @@ class Prompts(Listing):
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         """Answer the calls, newest first, without any text."""
-        _require_reader(request)
+        require_reader(caller(request))
         return self.listed(records())
 
 
@@ -83,7 +78,7 @@ class Prompts(Listing):
 @api_view(["GET"])
 def prompt(request: Request, pk: UUID) -> Response:
     """Answer one call, without its text."""
-    _require_reader(request)
+    require_reader(caller(request))
     return Response(PromptOutput(get_object_or_404(records(), pk=pk)).data)
 
 
@@ -96,7 +91,7 @@ def prompt_read(request: Request, pk: UUID) -> Response:
     """Answer a call's text, for a reason: that is an event of the audit record, and the team is
     told.
     """
-    _require_reader(request)
+    require_reader(caller(request))
     record = get_object_or_404(records(), pk=pk)
     reason = reason_of(request.data)
     actions.read_record(record=record, reader=caller(request), reason=reason, now=now())

@@ -3,7 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.utils.timezone import now
 from rest_framework import serializers
@@ -12,7 +11,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.requests import caller
-from apps.accounts.roles import OVERSEES_PROMPTS
 from apps.catalog.models import DataClass
 from apps.common.filters import Filters
 from apps.common.listing import Listing
@@ -20,6 +18,7 @@ from apps.common.openapi import choice, operation
 from apps.common.orders import carry_out_word
 from apps.common.pagination import NewestRequests
 from apps.common.reasons import ReasonInput
+from apps.prompts.pages import require_overseer
 from apps.prompts.rules import actions, queries
 from apps.prompts.rules.models import RetentionChange
 from apps.prompts.rules.rules import LEAST_DAYS, MOST_DAYS, BadRules, Mode, Rules
@@ -28,12 +27,6 @@ TAG = "Prompt record"
 MODES = [mode.value for mode in Mode]
 DECISIONS = {"approve": actions.approve_retention, "reject": actions.reject_retention}
 ORDERS = {"withdraw": actions.withdraw_retention}
-
-
-def require_overseer(request: Request) -> None:
-    """Raise Http404 unless the caller sees what is kept, holds and erasures."""
-    if not caller(request).has_role(*OVERSEES_PROMPTS):
-        raise Http404
 
 
 class RetentionField(serializers.Serializer[Any]):
@@ -60,7 +53,7 @@ class RetentionOutput(serializers.Serializer[Any]):
 @api_view(["GET"])
 def retention(request: Request) -> Response:
     """Answer the rules in force for each data class."""
-    require_overseer(request)
+    require_overseer(caller(request))
     found = [
         {
             "data_class": one,
@@ -126,7 +119,7 @@ class RetentionChanges(Listing):
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         """Answer the changes, newest first."""
-        require_overseer(request)
+        require_overseer(caller(request))
         rows = RetentionChange.objects.select_related("before", "requested_by", "decided_by")
         return self.listed(rows)
 
@@ -136,7 +129,7 @@ class RetentionChanges(Listing):
     )  # fmt: skip
     def post(self, request: Request) -> Response:
         """Propose the rules of a data class; somebody else puts them in force or not."""
-        require_overseer(request)
+        require_overseer(caller(request))
         actions.permit_asking(caller(request))
         body = RetentionChangeInput(data=request.data)
         body.is_valid(raise_exception=True)
