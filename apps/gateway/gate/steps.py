@@ -122,3 +122,16 @@ class Blocked(Refusal):
     """A rule of the guard blocks a call, or the rest of its answer."""
 
     verdict: Verdict = Verdict()
+
+    @classmethod
+    def by(cls, refusal: Refusal, verdict: Verdict) -> "Blocked":
+        """Return a refusal with the verdict that it rests on."""
+        return cls(
+            refusal.status,
+            refusal.type,
+            refusal.code,
+            refusal.message,
+            refusal.headers,
+            refusal.guardrail,
+            verdict,
+        )

@@ -216,7 +216,7 @@ class InspectedAnswer:
             self._note(
                 replace(inspection.not_inspected(rule, PHASE, texts[0].where), does=Does.BLOCK)
             )
-            raise _with(refusals.unreadable_answer(str(problem)), self.verdict()) from None
+            raise Blocked.by(refusals.unreadable_answer(str(problem)), self.verdict()) from None
         if looked.is_open:
             self._note(inspection.not_inspected(rule, PHASE, texts[0].where))
         for (flow, look, span), hits in zip(shown, looked.hits, strict=True):
@@ -230,7 +230,7 @@ class InspectedAnswer:
         self._note(Finding(rule.name, hit.detector, rule.does, PHASE, flow.where))
         if rule.does is Does.BLOCK:
             refusal = refusals.answer_filtered(rule.name, rule.message)
-            raise _with(refusal, self.verdict())
+            raise Blocked.by(refusal, self.verdict())
         if rule.does is Does.MASK:
             flow.mask(Mask(hit.start, flow.written.past_escape(hit.end), rule.mask))
 
@@ -275,7 +275,7 @@ class InspectedAnswer:
 
     def _unreadable(self, where: str) -> Refusal:
         why = f"no rule can read {where}"
-        return _with(refusals.unreadable_answer(why), self.verdict())
+        return Blocked.by(refusals.unreadable_answer(why), self.verdict())
 
 
 def _to_see(number: int, rule: ReadyRule, flows: Sequence[Flow]) -> list[tuple[Flow, Look, Span]]:
@@ -309,18 +309,6 @@ async def _all(looks: Sequence[Any]) -> None:
     for one in ended:
         if isinstance(one, BaseException):
             raise one
-
-
-def _with(refusal: Refusal, verdict: Verdict) -> Blocked:
-    return Blocked(
-        refusal.status,
-        refusal.type,
-        refusal.code,
-        refusal.message,
-        refusal.headers,
-        refusal.guardrail,
-        verdict,
-    )
 
 
 def _is_solid(character: str) -> bool:

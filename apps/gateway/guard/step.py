@@ -185,20 +185,8 @@ def _joined(texts: tuple[Text, ...]) -> Shown:
 
 def _blocked(rule: Rule, verdict: Verdict) -> Blocked:
     refusal = refusals.request_filtered(rule.name, rule.message)
-    return _with(refusal, verdict)
+    return Blocked.by(refusal, verdict)
 
 
 def _unseen(why: str, verdict: Verdict) -> Blocked:
-    return _with(refusals.unavailable(why), verdict)
-
-
-def _with(refusal: refusals.Refusal, verdict: Verdict) -> Blocked:
-    return Blocked(
-        refusal.status,
-        refusal.type,
-        refusal.code,
-        refusal.message,
-        refusal.headers,
-        refusal.guardrail,
-        verdict,
-    )
+    return Blocked.by(refusals.unavailable(why), verdict)
