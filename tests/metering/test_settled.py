@@ -47,6 +47,15 @@ class TestTakeIn:
         assert summed()[other.event_id] == LATER + SECOND
         assert summed()[mine.event_id] == LATER
 
+    def test_leaves_what_was_only_estimated_for_no_sum_has_it(self):
+        cut, reranked = record(HOUR), record(HOUR)
+        ingest(cut, reranked)
+        settle(cut, basis="ESTIMATED", operation="CHAT")
+        settle(reranked, basis="ESTIMATED", operation="RERANK")
+        actions.roll_up_hours(hours=[HOUR], now=LATER)
+        assert settled.take_in_late(LATER + SECOND) == 0
+        assert summed() == {cut.event_id: None, reranked.event_id: LATER}
+
     def test_leaves_the_calls_of_an_hour_that_cannot_be_summed(self, monkeypatch):
         call = record(HOUR)
         ingest(call)
@@ -87,3 +96,22 @@ class TestTakeInLate:
         assert summed() == {slow.event_id: None, other.event_id: NOW}
         settled.take_in_late(LATER)
         assert summed() == {slow.event_id: LATER, other.event_id: NOW}
+
+    def test_leaves_what_was_only_estimated(self):
+        cut, whole = record(HOUR), record(HOUR)
+        ingest(cut, whole)
+        actions.roll_up_hours(hours=[HOUR], now=NOW)
+        settle(cut, basis="ESTIMATED", operation="CHAT")
+        settle(whole, basis="USAGE", operation="CHAT")
+        assert settled.take_in_late(LATER) == 1
+        assert summed() == {cut.event_id: None, whole.event_id: LATER}
+
+
+class TestMissing:
+    def test_are_the_calls_that_the_ledger_never_heard_of(self):
+        cut, late = record(HOUR), record(NEXT)
+        ingest(cut)
+        settle(cut, basis="ESTIMATED", operation="CHAT")
+        never_logged = settle(record(HOUR, event_id=uuid.uuid4()))
+        settle(late)
+        assert list(settled.missing(NEXT)) == [never_logged]

@@ -120,7 +120,8 @@ class SettledCall(Held):
     access log tells of it.
 
     summed_at: when the ledger's sum of its hour took it in, set in the transaction that made that
-    sum. Until then it is counted beside the sum, afterwards in it, and never twice.
+    sum. Until then it is counted beside the sum, afterwards in it, and never twice. What was only
+    estimated stays beside it: no sum of what was metered has that.
     """
 
     call_id = models.UUIDField(primary_key=True)  # the usage event's own id

@@ -51,8 +51,8 @@ class BudgetMonthOutput(serializers.Serializer[Balance]):
     """A budget's month [start, end). Amounts are exact decimal text, in the budget's unit.
 
     available = limit − spent − reserved − settled: by the ledger, held by calls under way, and
-    settled but not in the ledger yet. unpriced_tokens, unpriced_requests: used, and in no amount
-    of money.
+    settled but not in the ledger's sums: not yet, or only estimated, of an answer that was cut.
+    unpriced_tokens, unpriced_requests: used, and in no amount of money.
     """
 
     start = serializers.DateTimeField()
@@ -84,7 +84,7 @@ class BudgetMonthOutput(serializers.Serializer[Balance]):
         return _text(left.reserved)
 
     def get_settled(self, left: Balance) -> str:
-        """Return what calls used that are not in the ledger yet."""
+        """Return what calls used that are not in the ledger's sums."""
         return _text(left.settled)
 
     def get_available(self, left: Balance) -> str:
@@ -102,7 +102,8 @@ def _text(amount: Decimal) -> str:
 
 class MonthlyBudgetOutput(serializers.ModelSerializer[Budget]):
     """A budget over [active_from, active_to). series: the same for all changes of it. month: null
-    where it is not in force. is_enforced: whether calls are refused when it is spent; not yet.
+    where it is not in force. is_enforced: whether the gateway refuses calls that it has too little
+    left for; else it only warns.
     """
 
     cost_center = serializers.CharField(source="cost_center.code", default=None, allow_null=True)
@@ -121,8 +122,8 @@ class MonthlyBudgetOutput(serializers.ModelSerializer[Budget]):
         )  # fmt: skip
 
     def get_is_enforced(self, budget: Budget) -> bool:
-        """Return whether the gateway refuses calls by it: it does not know budgets yet."""
-        return False
+        """Return whether the gateway refuses calls by it."""
+        return budget.mode == Mode.HARD
 
     @extend_schema_field(BudgetMonthOutput(allow_null=True))
     def get_month(self, budget: Budget) -> object:

@@ -59,7 +59,8 @@ class TermsForm(forms.Form):
     mode = forms.ChoiceField(
         label="When it is spent",
         choices=Mode.choices,
-        help_text="People are told in each case. The gateway refuses no call by a budget yet.",
+        help_text=f"People are told in each case. Only “{Mode.HARD.label}” lets the gateway refuse "
+        "a call that too little is left for.",
     )
     thresholds = ThresholdsField(
         label="Tell people at",

@@ -32,7 +32,9 @@ from apps.chargeback.budgets.limits import (
 )
 from apps.chargeback.forecast import LOOKED_BACK, Outlook, outlook
 from apps.chargeback.queries import uses_by_day_sql, uses_sql
+from apps.chargeback.spending import PRICES_ESTIMATES
 from apps.common import zones
+from apps.metering.gate.counts import Basis
 from apps.metering.models import HourlyUsage
 
 UTC_ZONE = "UTC"  # whose days are those of the lines
@@ -40,12 +42,19 @@ LEDGER, RESERVED, SETTLED = "LEDGER", "RESERVED", "SETTLED"
 COUNTED, HELD = "COUNTED", "HELD"
 _SUMS = """cost_center, team, model, NULL::date, SUM(tokens)::bigint,
     COALESCE(SUM(tokens) FILTER (WHERE usd IS NULL), 0)::bigint, 0::bigint, SUM(usd)"""
+# What was estimated stays settled: the ledger's tokens do not have it, and its money has it in the
+# months for which finance said so.
+_SETTLED = f"""(
+    SELECT u.cost_center, u.team, u.model, u.tokens, CASE
+        WHEN u.basis = '{Basis.ESTIMATED.value}' AND {PRICES_ESTIMATES} THEN 0 ELSE u.usd END AS usd
+    FROM (SELECT *, occurred_at AS hour FROM access_settledcall
+          WHERE summed_at IS NULL AND occurred_at >= %s AND occurred_at < %s) u
+) settled"""  # noqa: S608 - only our own names are in it
 _HELD = f"""
     SELECT '{RESERVED}', {_SUMS} FROM access_budgetreservation
     WHERE expires_at > %s AND reserved_at >= %s AND reserved_at < %s
     GROUP BY cost_center, team, model
-    UNION ALL SELECT '{SETTLED}', {_SUMS} FROM access_settledcall
-    WHERE summed_at IS NULL AND occurred_at >= %s AND occurred_at < %s
+    UNION ALL SELECT '{SETTLED}', {_SUMS} FROM {_SETTLED}
     GROUP BY cost_center, team, model
 """  # noqa: S608 - only our own names are in it
 

@@ -142,7 +142,7 @@ def figures(standing: Standing) -> dict[str, str]:
         f"{in_unit(amount, unit)} {what}"
         for amount, what in (
             (left.reserved, "held by calls under way"),
-            (left.settled, "settled and not in the ledger yet"),
+            (left.settled, "settled and not in the ledger’s sums"),
         )
         if amount
     ]

@@ -19,7 +19,7 @@ from apps.metering.gate.models import LostCall
 AT_ONCE = 1000
 # Once the ledger's sum has a call, its row says nothing more; a day is for whoever looks into one.
 SUMMED_KEPT_FOR = timedelta(days=1)
-# A call that the ledger never heard of counts in its month, of any zone, and in no later one.
+# A call that is in no sum of the ledger counts in its month, of any zone, and in no later one.
 LOST_KEPT_FOR = timedelta(days=33)
 log = logging.getLogger(__name__)
 

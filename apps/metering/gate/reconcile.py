@@ -18,7 +18,7 @@ from django.db import transaction
 
 from apps.access.holds.models import SettledCall
 from apps.common.periods import DAY, HOUR, day_of, hour_of
-from apps.metering import actions, days, store
+from apps.metering import actions, days, settled, store
 from apps.metering.access_log import UsageRecord
 from apps.metering.gate.counts import NO_TOKENS, Basis, Judged, Tokens
 from apps.metering.gate.models import LostCall
@@ -68,8 +68,7 @@ def let_in_missing(*, now: datetime) -> LetIn:
 
 def _batches(before: datetime) -> Iterable[tuple[list[SettledCall], list[LostCall]]]:
     """Yield the calls of before a moment that the ledger's sums do not have, some at a time."""
-    settled = SettledCall.objects.filter(summed_at=None, occurred_at__lt=before)
-    for rows in _parts(list(settled.order_by("occurred_at"))):
+    for rows in _parts(list(settled.missing(before).order_by("occurred_at"))):
         yield rows, []
     lost = LostCall.objects.filter(occurred_at__lt=before)
     for others in _parts(list(lost.order_by("occurred_at"))):

@@ -14,6 +14,7 @@ from apps.accounts.models import Role
 from apps.chargeback.actions import price_due_days
 from apps.chargeback.budgets import queries
 from apps.chargeback.budgets.limits import Verdict
+from apps.chargeback.models import EstimateRule
 from apps.chargeback.queries import Scope, lines
 from tests.access.budgets.test_actions import WHY
 from tests.chargeback.pricing import CHEAP, price
@@ -65,14 +66,16 @@ def hold(model="prior-auth-extract", usd="1", tokens=10, reserved=AT, **names):
         {tokens}, 0, '{reserved}', '{expires}')""")  # noqa: S608
 
 
-def settle(model="prior-auth-extract", usd="1", tokens=10, at=AT, summed="NULL", **names):
+def settle(  # noqa: PLR0913 - what a gate writes
+    model="prior-auth-extract", usd="1", tokens=10, at=AT, summed="NULL", basis="USAGE", **names
+):
     """Put down what a gate would write after a call."""
     names = {"team": "claims-review", "cost_center": "CC-4100"} | names
     owner_runs(f"""INSERT INTO access_settledcall
         (call_id, cost_center, team, model, usd, tokens, occurred_at, settled_at, summed_at,
         operation, basis, completeness)
         VALUES ('{uuid.uuid4()}', '{names["cost_center"]}', '{names["team"]}', '{model}', {usd},
-        {tokens}, '{at}', '{at}', {summed}, 'CHAT', 'USAGE', 'COMPLETE')""")  # noqa: S608
+        {tokens}, '{at}', '{at}', {summed}, 'CHAT', '{basis}', 'COMPLETE')""")  # noqa: S608
 
 
 class TestBalances:
@@ -165,6 +168,22 @@ class TestBalances:
         assert (then.reserved, then.settled) == (1, 3)
         now = queries.balances([budget], asked)[budget.pk]
         assert (now.reserved, now.settled) == (21, 43)
+
+    @pytest.mark.parametrize(("rule", "money"), [(None, 3), (False, 3), (True, 1)])
+    def test_count_what_was_estimated_in_money_where_the_ledger_does_not(
+        self, finance, teams, registered_model, rule, money
+    ):
+        if rule is not None:
+            EstimateRule.objects.create(
+                month=START.date(), prices_estimates=rule, reason="For this test.",
+                set_by=finance, set_at=START - HOUR,
+            )  # fmt: skip
+        mine = put(finance, team=teams[0])
+        tokens = put(finance, team=teams[0], unit="TOKENS")
+        settle(usd="1", tokens=10)
+        settle(usd="2", tokens=20, basis="ESTIMATED")
+        found = queries.balances([mine, tokens], AT)
+        assert [found[one.pk].settled for one in (mine, tokens)] == [money, 30]
 
     def test_cost_one_query_and_one_for_each_zone(
         self, finance, teams, registered_model, django_assert_num_queries

@@ -8,7 +8,7 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from apps.access.budgets import actions
-from apps.access.budgets.models import Boost, Budget, BudgetChange
+from apps.access.budgets.models import Boost, Budget, BudgetChange, Mode
 from apps.access.budgets.terms import Terms
 from apps.accounts.models import Role
 from apps.chargeback.rating import Prices
@@ -488,8 +488,14 @@ class TestApi:
             "unpriced_requests": 0,
             "reached_thresholds": [],
         }
-        assert (told["amount"], told["unit"], told["is_enforced"]) == ("100.00", "USD", False)
+        assert (told["amount"], told["unit"], told["is_enforced"]) == ("100.00", "USD", True)
         assert len(self.read(finance).json()["results"]) == 3
+
+    def test_says_whether_the_gateway_refuses_calls_by_it(self, mine, finance, teams):  # noqa: F811
+        terms = Terms(Decimal(5), mode=Mode.WARN)
+        actions.set_budget(team=teams[0], unit="TOKENS", terms=terms, actor=finance, now=NOW, **WHY)
+        told = [(row["mode"], row["is_enforced"]) for row in self.read(finance).json()["results"]]
+        assert sorted(told) == [("HARD", True), ("HARD", True), ("HARD", True), ("WARN", False)]
 
     def test_is_narrowed(self, mine, finance):  # noqa: F811
         change(mine, finance, now=NOW + timedelta(hours=1), amount=Decimal(90))

@@ -96,7 +96,7 @@ class TestFigures:
         said = words.figures(replace(found, balance=held))
         assert said["left"] == "$53.00"
         assert said["used_note"] == (
-            "47 % · $5.00 held by calls under way · $2.00 settled and not in the ledger yet"
+            "47 % · $5.00 held by calls under way · $2.00 settled and not in the ledger’s sums"
         )
         assert said["boosted"] == "$10.00 of the limit by boosts"
         plain = words.figures(found)
