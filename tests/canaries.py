@@ -22,9 +22,10 @@ class Canary:
 
     def is_in(self, content: bytes) -> bool:
         """Tell whether something holds it: as it is, in hexadecimal, or in base64."""
-        return any(form in content for form in self._forms())
+        return any(form in content for form in self.forms())
 
-    def _forms(self) -> Iterable[bytes]:
+    def forms(self) -> Iterable[bytes]:
+        """Yield the bytes that whatever holds it has one of."""
         raw = self.word.encode()
         yield raw
         yield raw.hex().encode()

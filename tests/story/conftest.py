@@ -31,9 +31,8 @@ from tests.chromium import running_browser  # noqa: E402
 from tests.story.watch import Watch  # noqa: E402
 
 ORDER = (
-    "test_story.py", "test_capacity.py", "test_credentials.py", "test_stops.py", "test_trouble.py",
-    "test_nodes.py",
-    "test_node_times.py", "test_sleep.py", "test_chaos.py",
+    "test_story.py", "test_gate.py", "test_capacity.py", "test_credentials.py", "test_stops.py",
+    "test_trouble.py", "test_nodes.py", "test_node_times.py", "test_sleep.py", "test_chaos.py",
     # last: it leaves versions that were evaluated, and serve, with two GPUs
     "test_scaling.py",
 )  # fmt: skip
