@@ -3,7 +3,7 @@
 A prompt's identifiers are kept as salted hashes of one form of their values, for one call and no
 longer. They are read generously (anything of letters and digits that has a digit, however it is
 grouped), since a prompt need not name what an answer then names: "1EG4-TE5-MK73" and "MBI 1EG4 TE5
-MK73" are one value, and so are "01/02/1960" and "January 2, 1960".
+MK73" are one value, and so are "01/02/1960", "19600102" and "January 2, 1960".
 """
 
 import hashlib
@@ -11,6 +11,7 @@ import re
 import secrets
 from collections.abc import Iterable, Iterator
 
+from apps.gateway.guard.detectors.escapes import unescaped
 from apps.gateway.guard.detectors.views import PLAIN, View
 
 _WORD = re.compile(r"[a-z0-9]+")
@@ -43,7 +44,7 @@ class Known:
 
 def forms(value: str) -> set[str]:
     """Return the forms that tell whether a value is the same as another."""
-    seen = View(value, PLAIN).text.lower()
+    seen = View(unescaped(value), PLAIN).text.lower()
     words = _WORD.findall(seen)
     joined = "".join(words)
     found = {joined, *_dates(words)}
@@ -53,12 +54,13 @@ def forms(value: str) -> set[str]:
 
 
 def _forms_in(text: str) -> Iterator[str]:
-    seen = View(text, PLAIN).text.lower()
-    for mail in _MAIL.finditer(seen):
-        yield from _mails(mail.group())
-    matches = list(_WORD.finditer(seen))
-    for at, first in enumerate(matches):
-        yield from _values_at(matches, at, first)
+    for source in dict.fromkeys((text, unescaped(text))):
+        seen = View(source, PLAIN).text.lower()
+        for mail in _MAIL.finditer(seen):
+            yield from _mails(mail.group())
+        matches = list(_WORD.finditer(seen))
+        for at, first in enumerate(matches):
+            yield from _values_at(matches, at, first)
 
 
 def _mails(found: str) -> Iterator[str]:
@@ -95,9 +97,13 @@ def _values_at(matches: list[re.Match[str]], at: int, first: re.Match[str]) -> I
 
 
 def _dates(words: list[str]) -> list[str]:
-    """Return the day that three words are, as "1960-01-02": both days where it can be read in two
-    ways.
+    """Return the day that three words are, or eight digits, as "60-01-02": both days where it can
+    be read in two ways.
     """
+    if len(words) == 1 and len(words[0]) == 8 and words[0].isdecimal() and words[0].isascii():
+        word = words[0]
+        last = _day(word[4:], int(word[:2]), int(word[2:4]))
+        return [*_day(word[:4], int(word[4:6]), int(word[6:])), *last]
     words = [one for one in words if one != "of"]
     if len(words) != 3:
         return []

@@ -1,8 +1,9 @@
 """The gate's guard: which rules are for a call, what they find in its texts, and what then happens.
 
-Rules are asked in their order, and the first that blocks ends it. What the texts of one message
-say is looked at together, as the model reads it, so that an instruction in two parts is one. A call
-whose data class nobody knows is treated as if it were approved for public data alone.
+Rules are asked in their order, and the first that blocks ends it. What one speaker says is looked
+at together, as the model reads it, so that an instruction in two parts or two turns is one; what
+identifies somebody, over all speakers, for one asks "Which SSN?" and another answers. A call whose
+data class nobody knows is treated as if it were approved for public data alone.
 """
 
 from collections import Counter
@@ -10,7 +11,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from itertools import groupby
 
 from apps.access.models import Grant
 from apps.gateway.gate import refusals
@@ -22,8 +22,9 @@ from apps.gateway.guard.detectors.hits import Hit, without_overlaps
 from apps.gateway.guard.inspection import NOT_INSPECTED, NotInspected, ReadyRule, look
 from apps.gateway.guard.keeping import Noted
 from apps.gateway.guard.ready import guards_from_settings, ready
-from apps.gateway.guard.rules import Phase, Rule, lower_data_class
+from apps.gateway.guard.rules import Phase, Provider, Rule, lower_data_class
 
+WHOEVER_SPEAKS = (Provider.MEMBER_DATA.value, Provider.SECRETS.value)
 MOST_FINDINGS = 100  # of one request
 
 
@@ -85,8 +86,9 @@ class RulesGuard:
         """
         now = self._in_force()
         found: list[Finding] = []
-        shown = together(call.texts)
+        by_speaker, as_one = by_role(call.texts), together(call.texts)
         for rule, prepared in now.of(Phase.REQUEST, call):
+            shown = as_one if rule.provider in WHOEVER_SPEAKS else by_speaker
             counts = await self._look(now, call, rule, prepared, shown, found)
             for finding, count in counts.items():
                 self._noted.note(
@@ -157,7 +159,7 @@ def data_classes(at: datetime) -> dict[tuple[str, str], str]:
 
 @dataclass(frozen=True)
 class Shown:
-    """Texts of one speaker that follow each other, as one. starts: where each begins in it."""
+    """Texts that are looked at as one. starts: where each begins in it."""
 
     text: Text
     texts: tuple[Text, ...]
@@ -169,9 +171,17 @@ class Shown:
         return self.texts[place].where
 
 
-def together(texts: Iterable[Text]) -> list[Shown]:
-    """Return texts of the same role that follow each other as one text, a line's end between."""
-    return [_joined(tuple(group)) for _, group in groupby(texts, key=lambda text: text.role)]
+def together(texts: Sequence[Text]) -> list[Shown]:
+    """Return all texts as one, a line's end between."""
+    return [_joined(tuple(texts))] if texts else []
+
+
+def by_role(texts: Iterable[Text]) -> list[Shown]:
+    """Return the texts of each role as one, also those of several turns, a line's end between."""
+    roles: dict[str, list[Text]] = {}
+    for text in texts:
+        roles.setdefault(text.role, []).append(text)
+    return [_joined(tuple(found)) for found in roles.values()]
 
 
 def _joined(texts: tuple[Text, ...]) -> Shown:

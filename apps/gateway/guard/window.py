@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from apps.gateway.guard.detectors.escapes import FILLER
 from apps.gateway.guard.detectors.hits import Hit, shifted
 from apps.gateway.guard.detectors.views import PLAIN
 
@@ -20,7 +21,6 @@ LONGEST_LOOK = 32_000  # characters looked at in one go, so that other calls hav
 LONGEST_FIND = 8_192  # a find that goes on beyond this is taken as it is
 _BLANKS = " \n\t\r"
 _AN_ESCAPE = r"\u0034"
-_FILLER = "\u2064"  # a character that nobody sees, and few write
 _ESCAPED = re.compile(r"\\u00([2-7][0-9A-Fa-f])")
 _UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
@@ -85,7 +85,7 @@ class Written:
         """Return where the escape ends whose letter stands before a place; the place itself where
         it was no escape.
         """
-        while end < self.length and self.part(Span(end, end + 1)) == _FILLER:
+        while end < self.length and self.part(Span(end, end + 1)) == FILLER:
             end += 1
         return end
 
@@ -97,7 +97,7 @@ class Written:
 
 
 def _letter(escape: re.Match[str]) -> str:
-    return chr(int(escape.group(1), 16)) + _FILLER * (len(_AN_ESCAPE) - 1)
+    return chr(int(escape.group(1), 16)) + FILLER * (len(_AN_ESCAPE) - 1)
 
 
 @dataclass

@@ -5,10 +5,11 @@ RE2 reads them, so none can take longer than its text is long; what is refused h
 find nothing of use, or take more memory and time than a rule is worth.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from apps.gateway.gate.calls import Text
+from apps.gateway.guard.detectors.escapes import past_escape, unescaped
 from apps.gateway.guard.detectors.expressions import BadExpression, compiled, spans
 from apps.gateway.guard.detectors.hits import Hit, without_overlaps
 from apps.gateway.guard.detectors.views import PLAIN, View
@@ -51,15 +52,16 @@ class OwnPatterns:
         return 1024
 
     def detect(self, texts: Sequence[Text]) -> list[Hit]:
-        """Return where the patterns match, in texts without what is invisible."""
-        found = []
-        for text in texts:
-            view = View(text.text, PLAIN)
-            hits = (
-                Hit(name, text.where, *view.span(start, end), SCORE)
-                for name, expression in self._known
-                for start, end in spans(expression, view.text)
-                if end > start
-            )
-            found += without_overlaps(hits)
-        return found
+        """Return where the patterns match, in texts without what is invisible: as they are, and
+        as their escapes and tags show them.
+        """
+        return [hit for text in texts for hit in without_overlaps(self._in(text))]
+
+    def _in(self, text: Text) -> Iterator[Hit]:
+        for source in dict.fromkeys((text.text, unescaped(text.text))):
+            view = View(source, PLAIN)
+            for name, expression in self._known:
+                for start, end in spans(expression, view.text):
+                    if end > start:
+                        begin, behind = view.span(start, end)
+                        yield Hit(name, text.where, begin, past_escape(source, behind), SCORE)

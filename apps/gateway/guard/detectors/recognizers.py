@@ -5,12 +5,14 @@ A recognizer knows a pattern, how sure it makes one alone, and how sure with one
 digit that must fit, ranges that nobody is given.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from apps.gateway.gate.calls import Text
+from apps.gateway.guard.detectors.escapes import past_escape, unescaped
 from apps.gateway.guard.detectors.expressions import compiled, spans
 from apps.gateway.guard.detectors.hits import Hit, without_overlaps
 from apps.gateway.guard.detectors.views import PLAIN, View
@@ -18,6 +20,7 @@ from apps.gateway.guard.detectors.views import PLAIN, View
 BEFORE, BEHIND = 60, 16  # characters in which a word counts
 LABEL = 132  # the longest that a pattern asks for before the entity itself
 SPACED = 64  # the longest find with blanks in it
+_INNER_WORD = re.compile("([a-z])([A-Z])")
 
 
 def always(found: str) -> bool:
@@ -51,31 +54,45 @@ class Recognizer:
     def _words(self) -> Any:
         return compiled(self.words) if self.words else None
 
-    def find(self, text: str, lower: str) -> Iterator[tuple[int, int, float]]:
-        """Yield (start, end, score) in a text; lower: the same in lower case."""
+    def find(self, text: str) -> Iterator[tuple[int, int, float]]:
+        """Yield (start, end, score) in a text."""
         last_end = 0
         for start, end in spans(self._expression, text, self.group):
             if self.check(text[start:end]):
                 since = max(last_end, start - BEFORE) if self.only_nearest else start - BEFORE
-                yield start, end, self._score(lower, max(since, 0), start, end)
+                yield start, end, self._score(text, max(since, 0), start, end)
             last_end = end
 
-    def _score(self, lower: str, since: int, start: int, end: int) -> float:
+    def _score(self, text: str, since: int, start: int, end: int) -> float:
         if self._words is None or self.with_word <= self.alone:
             return self.alone
-        behind = lower[end : end + BEHIND]
-        around = f"{lower[since:start]} | {behind if '(' in behind[:2] else ''}"
+        behind = text[end : end + BEHIND]
+        around = _apart(f"{text[since:start]} | {behind if '(' in behind[:2] else ''}")
         return self.with_word if self._words.search(around) else self.alone
+
+
+def _apart(text: str) -> str:
+    """Return a text in lower case with its words apart: "patient_dob" and "memberSsn" are two."""
+    return _INNER_WORD.sub(r"\1 \2", text).replace("_", " ").lower()
 
 
 class Recognizers:
     """Several recognizers as one detector. threshold: the least score of a hit. signs: a pattern of
-    characters of which each find has one; "" where there is no such.
+    characters of which each find has one; "" where there is no such. tags: what a page's tags stand
+    around is read without them, too.
     """
 
-    def __init__(self, known: Sequence[Recognizer], threshold: float, signs: str = "") -> None:
+    def __init__(
+        self,
+        known: Sequence[Recognizer],
+        threshold: float,
+        signs: str = "",
+        *,
+        tags: bool = False,
+    ) -> None:
         self._known = known
         self._threshold = threshold
+        self._tags = tags
         self._signs = compiled(signs) if signs else None
         marks = [one.mark for one in known]
         self._marks = compiled(f"(?i){'|'.join(marks)}") if all(marks) else None
@@ -110,19 +127,17 @@ class Recognizers:
         return self._marks is None or self._marks.search(seen) is not None
 
     def _in(self, text: Text) -> Iterator[Hit]:
-        view = View(text.text, PLAIN)
-        seen = view.text
-        if self._signs is not None and not self._signs.search(seen):
-            return
-        if not self._has_marks(seen):
-            return
-        lower = seen.lower() if seen.isascii() else _lower(seen)
-        for one in self._known:
-            for start, end, score in one.find(seen, lower):
-                if score >= self._threshold:
-                    yield Hit(one.entity, text.where, *view.span(start, end), score)
-
-
-def _lower(text: str) -> str:
-    """Return a text in lower case, each character at its place: some have two small letters."""
-    return "".join(small if len(small := one.lower()) == 1 else one for one in text)
+        """Yield the finds in a text as it is, and in what its escapes show."""
+        for source in dict.fromkeys((text.text, unescaped(text.text, tags=self._tags))):
+            view = View(source, PLAIN)
+            seen = view.text
+            if self._signs is not None and not self._signs.search(seen):
+                continue
+            if not self._has_marks(seen):
+                continue
+            for one in self._known:
+                for start, end, score in one.find(seen):
+                    if score >= self._threshold:
+                        begin, behind = view.span(start, end)
+                        end_there = past_escape(source, behind)
+                        yield Hit(one.entity, text.where, begin, end_there, score)

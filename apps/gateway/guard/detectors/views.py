@@ -20,6 +20,7 @@ _LOOKALIKES = dict(
 _PUNCTUATION = {"\u2019": "'", "\u2018": "'", "\u201c": '"', "\u201d": '"', "\u2044": "/"}
 _LEET = dict(zip("013457@$!|l€£", "oieastasiiiel", strict=True))  # 1, l, ! and | are one letter
 _TAGS, _INDICATORS = 0xE0000, 0x1F1E6  # ASCII that nobody sees; letters of flags
+_WHITE_ON_BLACK = (0x1F150, 0x1F170)  # letters in discs and in squares, which have no other form
 _UNSEEN = "\u115f\u1160\u3164\uffa0\u2800\u17b4\u17b5"  # letters by their kind, but blank
 SENTENCE_ENDS, SENTENCE_END = ".!?;", "."
 
@@ -35,6 +36,9 @@ def plain_character(character: str) -> str:
         return chr(point - _TAGS)
     if _INDICATORS <= point < _INDICATORS + 26:
         return chr(ord("a") + point - _INDICATORS)
+    for first in _WHITE_ON_BLACK:
+        if first <= point < first + 26:
+            return chr(ord("a") + point - first)
     kind = unicodedata.category(character)
     if kind in ("Cf", "Mn", "Me", "Cc", "Co", "Cn") or character in _UNSEEN:
         return ""

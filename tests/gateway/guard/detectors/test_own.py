@@ -49,6 +49,11 @@ class TestOwnPatterns:
         )
         assert (hit.start, hit.end) == (2, 9)
 
+    def test_sees_through_escapes(self):
+        text = r'{"note": "first\nQ-1234"}'
+        (hit,) = OwnPatterns([OwnPattern("N", r"\bQ-[0-9]{4}")]).detect([Text("a", "tool", text)])
+        assert text[hit.start : hit.end] == "Q-1234"
+
 
 class TestPieces:
     def test_overlap_so_that_nothing_falls_between(self):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from apps.gateway.gate.calls import Text
+from apps.gateway.guard.detectors.escapes import FILLER, unescaped
 from apps.gateway.guard.detectors.expressions import LARGE, compiled, spans
 from apps.gateway.guard.detectors.hits import (
     DOCUMENT_ROLES,
@@ -18,7 +19,7 @@ from apps.gateway.guard.detectors.hits import (
     Hit,
     without_overlaps,
 )
-from apps.gateway.guard.detectors.injection.encodings import decoded, unescaped
+from apps.gateway.guard.detectors.injection.encodings import decoded
 from apps.gateway.guard.detectors.injection.marks import MARKS
 from apps.gateway.guard.detectors.injection.rule import Rule
 from apps.gateway.guard.detectors.injection.rules import HIDDEN, RULES, VOCABULARY
@@ -26,6 +27,7 @@ from apps.gateway.guard.detectors.views import LEET, PLAIN, SENTENCE_END, SQUEEZ
 
 THRESHOLD = 0.5
 DEEPEST = 2  # encodings within each other
+BEHIND = 60  # characters in which words tell that something else is meant
 # signs that a text is worth another look: letters among digits; words turned or backwards
 _LEET_SIGNS = compiled(r"[A-Za-z][013457@$!|][A-Za-z]|[A-Za-z]{2}[01345]{2}|\b[013457@$][a-z]{2}")
 _TURNED = frozenset(codecs.encode(word, "rot13") for word in VOCABULARY) - VOCABULARY
@@ -38,6 +40,12 @@ _UNSEEN = compiled("[\U000e0020-\U000e007e]{8,}|[\U000e0100-\U000e01ef\ufe00-\uf
 class _Ready:
     rule: Rule
     expression: Any
+    not_before: Any  # None where nothing behind it matters
+
+    def spans(self, text: str) -> Iterator[tuple[int, int]]:
+        for start, end in spans(self.expression, text):
+            if self.not_before is None or not self.not_before.match(text[end : end + BEHIND]):
+                yield start, end
 
 
 class _Book:
@@ -52,12 +60,24 @@ class _Book:
         everything = "|".join(f"(?:{pattern})" for _, pattern in patterns)
         self._any = compiled(f"(?i)(?:{everything})", LARGE)
         self._each = [
-            _Ready(rule, compiled(f"(?i){edge}(?:{pattern}){edge}")) for rule, pattern in patterns
+            _Ready(
+                rule,
+                compiled(f"(?i){edge}(?:{pattern}){edge}"),
+                _behind(rule, blank, edge, is_leet=is_leet),
+            )
+            for rule, pattern in patterns
         ]
 
     def ready(self, text: str) -> list[_Ready]:
         """Return the rules that may hit in a text."""
         return self._each if self._any.search(text) else []
+
+
+def _behind(rule: Rule, blank: str, edge: str, *, is_leet: bool) -> Any:
+    if not rule.not_before:
+        return None
+    pattern = _written(rule.not_before, is_leet).replace(" ", blank)
+    return compiled(f"(?i){blank}(?:{pattern}){edge}")
 
 
 def _written(pattern: str, is_leet: bool) -> str:
@@ -108,6 +128,17 @@ class Injection:
 
 def _look(text: Text, depth: int) -> Iterator[Hit]:
     yield from _hidden(text)
+    yield from _in_every_writing(text)
+    shown = replace(text, text=unescaped(text.text))
+    if shown != text:
+        yield from _in_every_writing(shown)
+        if depth:
+            yield from _at(text, 0, len(text.text), _decoded(_bare(shown), depth))
+    if depth:
+        yield from _decoded(text, depth)
+
+
+def _in_every_writing(text: Text) -> Iterator[Hit]:
     yield from _by_view(text, View(text.text, PLAIN), _BY_MARKS)
     words = View(text.text, WORDS)
     yield from _by_view(text, words, _BY_WORDS)
@@ -115,21 +146,28 @@ def _look(text: Text, depth: int) -> Iterator[Hit]:
     if _LEET_SIGNS.search(text.text):
         yield from _by_view(text, View(text.text, LEET), _BY_LEET)
     yield from _turned(text, words.text)
-    shown = unescaped(text.text)
-    if shown != text.text:
-        yield from _whole(text, shown)
-    if depth:
-        for part in decoded(text.text):
-            inside = replace(text, text=part.text)
-            for hit in _look(inside, depth - 1):
-                yield replace(hit, start=part.start, end=part.end)
+
+
+def _decoded(text: Text, depth: int) -> Iterator[Hit]:
+    for part in decoded(text.text):
+        inside = _look(replace(text, text=part.text), depth - 1)
+        yield from _at(text, part.start, part.end, inside)
+
+
+def _at(text: Text, start: int, end: int, inside: Iterable[Hit]) -> Iterator[Hit]:
+    for hit in inside:
+        yield replace(hit, where=text.where, start=start, end=end)
+
+
+def _bare(shown: Text) -> Text:
+    return replace(shown, text=shown.text.replace(FILLER, ""))
 
 
 def _by_view(text: Text, view: View, known: _Book) -> Iterator[Hit]:
     is_document = text.role in DOCUMENT_ROLES
     for one in known.ready(view.text):
         score = one.rule.in_document if is_document else one.rule.anywhere
-        for start, end in spans(one.expression, view.text):
+        for start, end in one.spans(view.text):
             yield Hit(one.rule.name, text.where, *view.span(start, end), score)
 
 
@@ -143,8 +181,7 @@ def _turned(text: Text, words: str) -> Iterator[Hit]:
 
 
 def _whole(text: Text, seen: str) -> Iterator[Hit]:
-    for hit in _by_view(text, View(seen, WORDS), _BY_WORDS):
-        yield replace(hit, start=0, end=len(text.text))
+    yield from _at(text, 0, len(text.text), _by_view(text, View(seen, WORDS), _BY_WORDS))
 
 
 def _hidden(text: Text) -> Iterator[Hit]:

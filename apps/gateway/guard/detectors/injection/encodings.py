@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from apps.gateway.guard.detectors.escapes import escapes_read
 from apps.gateway.guard.detectors.expressions import compiled, spans
 
 SHORTEST = 12  # decoded characters below which nothing is said
@@ -21,11 +22,9 @@ _BASE32 = compiled(r"\b[A-Z2-7]{24,}={0,6}")
 _HEX = compiled(r"(?:(?:0x|\\x|%)?[0-9a-fA-F]{2}[\s,:;-]{0,2}){12,}")
 _PERCENT = compiled(r"(?:[A-Za-z0-9+._~-]{0,30}%[0-9a-fA-F]{2}){3,}[A-Za-z0-9+._~-]{0,30}")
 _REFERENCES = compiled(r"(?:&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]{2,10});?[^&]{0,12}){4,}")
-_ESCAPES = compiled(r"(?:\\u\{?[0-9a-fA-F]{4,6}\}?[ ]{0,1}){4,}")
+_ESCAPES = compiled(r"(?:\\{1,8}(?:u\{[0-9a-fA-F]{1,6}\}|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}) ?){4,}")
 _APART = compiled(r"(?:[^\s]\s{1,4}){12,}[^\s]")
 _BINARY = compiled(r"(?:[01]{8}\s{0,2}){8,}")
-_ESCAPE = re.compile(r"\\u\{?([0-9a-fA-F]{4,6})\}?")
-_TAG = re.compile(r"(?<=\w)(?:</?[A-Za-z][^<>]{0,40}>)+(?=\w)")
 _SIGNS = re.compile(r"(?:0x|\\x|%|[^0-9a-fA-F])")
 
 
@@ -42,7 +41,7 @@ def decoded(text: str) -> Iterator[Decoded]:
     """Yield the parts of a text that decode to something readable."""
     ways = (
         (_BASE64, _from_base64), (_BASE32, _from_base32), (_HEX, _from_hex),
-        (_PERCENT, _from_percent), (_REFERENCES, html.unescape), (_ESCAPES, _from_escapes),
+        (_PERCENT, _from_percent), (_REFERENCES, html.unescape), (_ESCAPES, escapes_read),
         (_BINARY, _from_binary), (_APART, _together),
     )  # fmt: skip
     for expression, decode in ways:
@@ -50,23 +49,6 @@ def decoded(text: str) -> Iterator[Decoded]:
             found = decode(text[start:end])
             if len(found) >= SHORTEST and found != text[start:end] and _is_readable(found):
                 yield Decoded(start, end, found)
-
-
-def unescaped(text: str) -> str:
-    """Return a text as a page would show it: single references, escapes and percent signs read, and
-    tags left out that stand within words. The text itself where there is none of it.
-    """
-    found = _TAG.sub("", text) if "<" in text else text
-    if "&" in found:
-        found = html.unescape(found)
-    if "%" in found:
-        found = unquote(found, errors="ignore")
-    return _ESCAPE.sub(_character, found) if "\\u" in found else found
-
-
-def _character(escape: re.Match[str]) -> str:
-    point = int(escape[1], 16)
-    return chr(point) if point < 0x110000 and not 0xD800 <= point < 0xE000 else ""
 
 
 def _is_readable(text: str) -> bool:
@@ -111,10 +93,6 @@ def _from_hex(part: str) -> str:
 
 def _from_percent(part: str) -> str:
     return unquote(part.replace("+", " "), errors="ignore")
-
-
-def _from_escapes(part: str) -> str:
-    return "".join(_character(escape) for escape in _ESCAPE.finditer(part))
 
 
 def _together(part: str) -> str:
