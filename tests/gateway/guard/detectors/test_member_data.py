@@ -44,6 +44,27 @@ class TestMemberData:
             ("mobile 3125550199", "PHONE_NUMBER", "3125550199"),
             ("to jane.doe+x@mail.example.org.", "EMAIL_ADDRESS", "jane.doe+x@mail.example.org"),
             ("card 4111 1111 1111 1111", "CREDIT_CARD", "4111 1111 1111 1111"),
+            ("MBI 1EG4 TE5 MK73", "US_MBI", "1EG4 TE5 MK73"),
+            ("SSN 219 - 45 - 6789", "US_SSN", "219 - 45 - 6789"),
+            ("ssn219456789", "US_SSN", "219456789"),
+            ('{"patient_ssn": "219456789"}', "US_SSN", "219456789"),
+            ('{"memberSsn": "219456789"}', "US_SSN", "219456789"),
+            ("patient_dob,01/02/1960", "DATE_OF_BIRTH", "01/02/1960"),
+            ("patientDob: 1960/1/2", "DATE_OF_BIRTH", "1960/1/2"),
+            ("dob=19600102", "DATE_OF_BIRTH", "19600102"),
+            ("DOB 01021960", "DATE_OF_BIRTH", "01021960"),
+            ("plan_member_id: W1234567", "MEMBER_ID", "W1234567"),
+            ('"planMemberId": "W1234567"', "MEMBER_ID", "W1234567"),
+            ("patient_mrn=00912345", "MEDICAL_RECORD_NUMBER", "00912345"),
+            ("patientMrn: 00912345", "MEDICAL_RECORD_NUMBER", "00912345"),
+            ("medical record no. 91234", "MEDICAL_RECORD_NUMBER", "91234"),
+            ("parentClaimId: 20269912345", "CLAIM_ID", "20269912345"),
+            ("Re: claim 202600912345", "CLAIM_ID", "202600912345"),
+            ("NM1*IL*1*DOE*JANE****MI*W123456789~", "MEMBER_ID", "W123456789"),
+            ("REF*SY*219456789~", "US_SSN", "219456789"),
+            ("DMG*D8*19600102*F~", "DATE_OF_BIRTH", "19600102"),
+            ("REF*G1*PA2231987~", "CLAIM_ID", "PA2231987"),
+            ("CLM*ACCT0091234*150***11:B:1~", "CLAIM_ID", "ACCT0091234"),
         ],
     )
     def test_finds_it_where_it_stands(self, text, entity, part):
@@ -64,6 +85,14 @@ class TestMemberData:
             "DOB 13/32/1960",
             "card 4111 1111 1111 1112",
             "order 219456789",  # nine digits without a word
+            "claim 2026-10-02",  # a date of service
+            "Claim: CPT 99213",
+            "prior authorization 72148",  # a procedure
+            "Authorization: total 125000",
+            "in case 10000 units are needed",
+            "medical records 10-02-2026",
+            "DOB 20261399",
+            "dob: order 12345678",  # no day
         ],
     )
     def test_leaves_what_only_looks_like_it(self, text):
@@ -85,6 +114,26 @@ class TestMemberData:
         assert found(wide) == [("US_SSN", "２１９‐４５‐６７８９")]
         behind = "\U000e0041 Müller, SSN 219-45-6789"
         assert found(behind) == [("US_SSN", "219-45-6789")]
+
+    @pytest.mark.parametrize(
+        ("text", "part"),
+        [
+            (r'{"csv": "name,ssn\nDoe,\n219-45-6789\t1"}', "219-45-6789"),
+            (r'"{\"ssn\": \"219456789\"}"', "219456789"),
+            ("<tr><td>SSN</td><td class='figure wide'>219456789</td></tr>", "219456789"),
+            ("SSN 219<b>-45-</b>6789", "219<b>-45-</b>6789"),
+            ("ssn=219%2D45%2D678%39", "219%2D45%2D678%39"),
+            ("SSN 219&#45;45&#45;6789", "219&#45;45&#45;6789"),
+        ],
+    )
+    def test_sees_through_escapes_and_tags(self, text, part):
+        assert found(text) == [("US_SSN", part)]
+
+    def test_reads_a_field_of_a_page(self):
+        text = "<b>Member ID:</b> <i>W123456789</i>"
+        (hit,) = member_data().detect([Text("a", "tool", text)])
+        assert hit.detector == "MEMBER_ID"
+        assert text[hit.start : hit.end].startswith("W123456789")
 
     def test_keeps_the_places_of_several_texts_apart(self):
         texts = [Text("messages[0].content", "system", "SSN 219-45-6789"),
@@ -131,6 +180,10 @@ class TestSecrets:
     def test_finds_it(self, text, entity, part):
         assert found(text, secrets()) == [(entity, part)]
 
+    def test_finds_it_behind_an_escaped_line_s_end(self):
+        key = "AKIAIOSFODNN7ABCDEFG"
+        assert found(rf'{{"env": "a=1\n{key}\n"}}', secrets()) == [("AWS_ACCESS_KEY", key)]
+
     def test_finds_a_token_of_three_parts(self):
         token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0." + "Ab3_" * 10
         assert found(f"Bearer {token}", secrets()) == [("JWT", token)]
@@ -143,6 +196,7 @@ class TestSecrets:
             "secret: ********",
             "https://example.org/a:b",
             "api key: <your key>",
+            "password: <password>\nUsername: Admin1234",
         ],
     )
     def test_leaves_what_is_none(self, text):
