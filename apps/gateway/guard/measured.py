@@ -11,9 +11,10 @@ from pathlib import Path
 
 from apps.gateway.guard.rules import PROVIDER_WORDS, Provider
 
+FREE_WORDING = "INJECTION_FREE_WORDING"
 LABELS = {
     "INJECTION_USUAL_WORDING": "Injected instructions, usual wording",
-    "INJECTION_FREE_WORDING": "Injected instructions, free wording",
+    FREE_WORDING: "Injected instructions, free wording",
     "INJECTION_HIDDEN_WRITING": "Injected instructions, usual wording in a writing that hides them",
 }
 FILE = Path(__file__).with_name("measured.json")
@@ -66,6 +67,12 @@ class Measurement:
     rows: tuple[Measured, ...]
     costs: dict[str, float]  # provider → milliseconds per 4,000 characters
     reference_ms: float
+
+    @property
+    def free_wording(self) -> str:
+        """Return the share of instructions in free wording that was found, for people."""
+        free = (row for row in self.rows if row.detector == FREE_WORDING)
+        return next((row.recall_words for row in free), _percent(None))
 
     @property
     def cost_words(self) -> str:

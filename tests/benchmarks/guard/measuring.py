@@ -134,7 +134,7 @@ def of_row(row: dict[str, Any]) -> list[Result]:
     """Return a kind's figures as results. Free wording has no goal that rules could meet."""
     name, goal = row["detector"], 0.0 if row["detector"] == injected.FREE_WORDING else 0.8
     recall = Result(f"{name}: recall", row["recall"], "share", goal, better="higher")
-    if row["precision"] is None:
+    if row["precision"] is None or not row["found"]:
         return [recall]
     return [recall, Result(f"{name}: precision", row["precision"], "share", 0.8, better="higher")]
 

@@ -2,7 +2,7 @@
 was written against.
 """
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
@@ -52,6 +52,20 @@ def test_is_what_the_code_does_now():
         row["detector"]: (row["texts"], row["found"], row["false_alarms"]) for row in rows
     }
     assert (measurement().harmless, measurement().alarms) == (harmless, alarms)
+
+
+def test_tells_the_share_of_free_wording_that_was_found():
+    (free,) = (row for row in measurement().rows if row.detector == "INJECTION_FREE_WORDING")
+    assert measurement().free_wording == free.recall_words
+    assert replace(measurement(), rows=()).free_wording == "not measured"
+
+
+@pytest.mark.parametrize("role", ["user", "tool"])
+def test_blocks_no_harmless_sentence_that_the_rules_were_written_with(role):
+    sentences = injected.HARMLESS.of(Half.TUNING)
+    assert len(sentences) > 100
+    blocked = [one for one in sentences if Injection(0.6).detect([Text("", role, one)])]
+    assert blocked == []
 
 
 @pytest.mark.parametrize("way", injected.HIDINGS)

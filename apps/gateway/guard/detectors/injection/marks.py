@@ -18,7 +18,16 @@ MARKS = (
         _as_seen(
             "(?:忽略|无视|忘记|不要理会)[^。！？.!?]{0,12}(?:指令|指示|说明|规则|提示|要求)|"
             "(?:指示|命令|指令|ルール|プロンプト)[^。.!?]{0,6}(?:無視|忘れ)|"
-            "(?:игнорируй|проигнорируй|забудь|не учитывай)[^.!?]{0,40}(?:инструкц|указани|правил)"
+            "(?:игнорируй|проигнорируй|забудь|не учитывай)[^.!?]{0,40}(?:инструкц|указани|правил)|"
+            "(?:이전|위의|앞의|모든)[^.!?]{0,40}(?:지시|명령|지침|프롬프트)[^.!?]{0,24}(?:무시|잊)|"
+            "(?:تجاهل|تجاهلي|انس)[^.!?؟]{0,40}(?:تعليمات|أوامر|توجيهات|قواعد)|"
+            "(?:पिछले|पहले के|ऊपर के|सभी)[^.!?।]{0,30}निर्देश[^.!?।]{0,20}(?:अनदेखा|नज़रअंदाज़|भूल)|"
+            r"\bbỏ qua[^.!?]{0,24}(?:hướng dẫn|chỉ dẫn|chỉ thị|mệnh lệnh)|"
+            r"\b(?:negeer|vergeet)[^.!?]{0,24}(?:instructies|aanwijzingen|opdrachten)|"
+            r"\b(?:zignoruj|ignoruj|zapomnij)[^.!?]{0,30}(?:instrukcj|polece)|"
+            r"\b(?:önceki|yukarıdaki|tüm)[^.!?]{0,20}talimat[^.!?]{0,12}"
+            "(?:yok say|unut|görmezden|dikkate alma)|"
+            r"\b(?:huwag pansinin|balewalain|kalimutan)[^.!?]{0,30}(?:tagubilin|utos|instruksyon)"
         ),
         0.8,
         0.9,
@@ -33,11 +42,18 @@ MARKS = (
     Rule(
         "INJECTION_TEMPLATE",
         "holds the marks by which a model tells who speaks",
-        r"<\|(?:im_start|im_end|im_sep|system|user|assistant|endoftext|end|start_header_id|"
-        r"end_header_id|eot_id|begin_of_text|channel|message|tool_call)\|>|\[/?(?:inst|sys)\]|"
-        r"<</?sys>>|<(?:start|end)_of_turn>|<\|?(?:tool_call|function_call)s?\|?>",
+        r"<\|/?[a-z][a-z0-9_ \x{2581}-]{0,40}\|>|<</?sys>>|<(?:start|end)_of_turn>|"
+        r"\[/?(?:inst|sys|system_prompt|available_tools|tool_calls|tool_results)\]|"
+        r"</?\|?(?:tool_call|function_call|tool_response|function_result)s?\|?>",
         0.85,
         0.95,
+    ),
+    Rule(
+        "INJECTION_TEMPLATE",
+        "holds the form in which models were taught to take orders",
+        r"#{2,4} {0,2}(?:instruction|input)s? {0,2}:[^#]{0,600}#{2,4} {0,2}response {0,2}:",
+        0.65,
+        0.85,
     ),
     Rule(
         "INJECTION_TEMPLATE",

@@ -1,7 +1,12 @@
 """Rules for texts that make the model hide, reveal, pretend, or carry data away. Pure."""
 
 from apps.gateway.guard.detectors.injection.rule import Rule
-from apps.gateway.guard.detectors.injection.vocabulary import FREE, GAP, HUMAN, OURS, TELL
+from apps.gateway.guard.detectors.injection.vocabulary import FREE, GAP, HUMAN, OURS, READER, TELL
+
+_ADDRESS = (
+    "https?|www|webhook|endpoint|query string|image link|ftp|collector|external server|"
+    "remote server|this url|following url|that url|the url"
+)
 
 RULES = (
     Rule(
@@ -10,9 +15,20 @@ RULES = (
         "(?:print|show|tell|output|repeat|reveal|list|display|give|what are|what were|share|leak|"
         "recite|paste) (?:me |us |out |back )*(?:all |each |every |the full |the )*(?:of )?your "
         "(?:own |full |exact |initial |hidden |system |original |internal )*(?:instructions|"
-        "guidelines|directives|prompts?|system rules)",
+        "directives|prompts?|system rules)",
         0.65,
         0.85,
+        "for use|for the use",
+    ),
+    Rule(
+        "INJECTION_REVEAL",
+        "asks for the instructions that the application gave the model",
+        "(?:print|show|tell|output|repeat|reveal|list|display|give|what are|what were|share|leak|"
+        "recite|paste) (?:me |us |out |back )*(?:all |each |every |the full |the )*(?:of )?your "
+        "(?:own |full |exact |initial |hidden |system |original |internal )*guidelines",
+        0.65,
+        0.85,
+        "for|on|about|regarding|to|concerning|when|if",
     ),
     Rule(
         "INJECTION_PERSONA",
@@ -148,7 +164,7 @@ RULES = (
         "(?: ever)? (?:mention|mentioning|tell|telling|reveal|revealing|disclose|disclosing|inform|"
         "informing|notify|notifying|alert|alerting|report|reporting|flag|flagging|show|showing|"
         "acknowledge|acknowledging|warn|warning|quote|quoting|expose|discuss|refer to|say|saying)"
-        f"(?: [a-z0-9]+){{0,7}} (?:{HUMAN}|this instruction|these instructions|this message|"
+        f"(?: [a-z0-9]+){{0,7}} (?:{READER}|this instruction|these instructions|this message|"
         "this note|this directive|this prompt|this paragraph|this section|this text|this command)",
         0.7,
         0.85,
@@ -180,6 +196,7 @@ RULES = (
         "(?:above|before this|that precedes|preceding|that came before|before my|prior to this)",
         0.8,
         0.9,
+        "the (?:signature|waist|knee|ankle|elbow|line|table|fold)",
     ),
     Rule(
         "INJECTION_PERSONA",
@@ -189,6 +206,7 @@ RULES = (
         f"switch into|enable|activate|go into|you will be|respond as|answer as){GAP} (?:{FREE})",
         0.75,
         0.9,
+        "on|to|in|for",
     ),
     Rule(
         "INJECTION_PERSONA",
@@ -206,41 +224,61 @@ RULES = (
         "INJECTION_PERSONA",
         "wants safeguards turned off",
         "(?:disable|turn off|remove|deactivate|switch off|suspend|lift|bypass|evade|shut off|"
-        "circumvent)(?: (?:your|all|the|any|of|its|content|safety|every))+ "
-        "(?:guardrails?|filters?|restrictions|moderation|safeguards|safety (?:checks|filters|"
-        "features|measures|protocols|settings|rules)|limitations|content policy|guards?)",
+        "circumvent)(?: (?:all|the|any|of|every|content))* (?:(?:your|its|safety|content)"
+        "(?: (?:content|safety))* (?:filters?|restrictions|moderation|limitations|guards?|checks|"
+        "features|measures|protocols|settings|rules|policy)|(?:your |its |safety )*(?:guardrails?|"
+        "safeguards|moderation)|(?:filters?|restrictions|limitations) (?:for|in|during) "
+        "(?:this|the) (?:session|conversation|chat))",
         0.7,
         0.85,
     ),
     Rule(
         "INJECTION_TAKEOVER",
         "gives the model another role from inside a document",
-        "(?:you are now|(?:from now on|from this point on|starting now|henceforth|from here on|"
+        "(?:from now on|from this point on|starting now|henceforth|from here on|"
         "for the rest of this (?:conversation|session|task))(?: you)? (?:are|act|respond|answer|"
         "speak|obey|follow|ignore|behave|serve|reply|write|only|will answer|will respond|will act|"
-        "must answer|must act|must respond|must obey))",
+        "must answer|must act|must respond|must obey)",
         0.45,
         0.75,
+    ),
+    Rule(
+        "INJECTION_TAKEOVER",
+        "gives the model another role from inside a document",
+        "you are now",
+        0.45,
+        0.75,
+        "eligible|enrolled|covered|a member|registered|logged|signed|able|due|in|on|at|leaving|"
+        "ready|entitled|approved|receiving|up|part|being|connected|subscribed|required",
     ),
     Rule(
         "INJECTION_SEND_OUT",
         "wants data sent to an address",
         "(?:send|post|forward|email|mail|upload|transmit|exfiltrate|append|leak|submit|encode|"
         "include|put|embed|copy|deliver|relay|attach|fetch|open|load|request|render)"
-        "(?: [a-z0-9]+){0,6} (?:conversation|prompt|chat history|member data|patient data|records?|"
-        "messages?|ssns?|numbers?|charts?|files?|answers?|secrets?|api keys?|credentials|"
-        "passwords?|tokens?|context|member ids?|"
-        "identifiers?|data|details|contents?|summary|phi|names?|history|transcript|information)"
-        "(?: [a-z0-9]+){0,8} (?:https?|www|webhook|endpoint|query string|image link|ftp|"
-        "collector|external server|remote server|this url|following url|that url|the url)",
+        "(?: [a-z0-9]+){0,6} (?:conversation|prompt|chat history|member data|ssns?|numbers|"
+        "social security numbers?|answers?|secrets?|api keys?|credentials|passwords?|tokens?|"
+        "context|all member ids|every member id|identifiers?|phi|transcript)"
+        f"(?: [a-z0-9]+){{0,8}} (?:{_ADDRESS})",
         0.6,
         0.8,
+    ),
+    Rule(
+        "INJECTION_SEND_OUT",
+        "may want data sent to an address",
+        "(?:send|post|forward|email|mail|upload|transmit|exfiltrate|append|leak|submit|encode|"
+        "include|put|embed|copy|deliver|relay|attach|fetch|open|load|request|render)"
+        "(?: [a-z0-9]+){0,6} (?:patient data|records?|messages?|charts?|files?|member ids?|data|"
+        "details|contents?|summary|names?|number|history|information)"
+        f"(?: [a-z0-9]+){{0,8}} (?:{_ADDRESS})",
+        0.4,
+        0.55,
     ),
     Rule(
         "INJECTION_TOOL_USE",
         "wants a tool or command run from inside a document",
         "(?:call|invoke|execute|run|use|trigger)(?: [a-z0-9]+){0,3} "
-        "(?:function|tool|command|shell|bash|script|code|sql|query|api|plugin|action)"
+        "(?:function|tool|shell|bash|sql|plugin)"
         "(?: [a-z0-9]+){0,3} (?:with|to|and|on|now|below|following|delete|send|transfer|approve|"
         "immediately|before)",
         0.3,

@@ -3,14 +3,38 @@
 from apps.gateway.guard.detectors.injection.rule import Rule
 from apps.gateway.guard.detectors.injection.vocabulary import (
     AI,
+    ALL_BEFORE,
     CHECKS,
     DECIDE,
+    DROP,
     GAP,
     GONE,
     IGNORE,
+    NEVER_REAL,
+    NOT_A_MODEL,
     ORDERS,
+    REPLACE,
     THEIRS,
     WHOSE,
+    YOU_WERE_GIVEN,
+    YOURS,
+)
+
+_THIS = (
+    "(?:instruction|message|notice|note|directive|update|policy|section|command|document|text|"
+    "addendum|following|paragraph|letter)s?"
+)
+_OUTRANKS = "overrides?|supersedes?|replaces?|takes? (?:precedence|priority) over|outranks?"
+_NEWS = (  # where new instructions are that a letter brings
+    "enclosed|attached|included|printed|available|on|in|care|listed|ready|being|posted|effective|"
+    "due|with"
+)
+_BEFORE = "the earlier|the previous|previous|prior|earlier|all previous|all prior"
+_WERE = (
+    "(?: [a-z0-9]+){0,1} (?:instructions|guidelines|directives|prompt|context|programming|"
+    "guardrails|restrictions|directions)(?: [a-z0-9]+){0,3} "
+    "(?:is|are|was|were|has been|have been|do not count|no longer apply)"
+    "(?: (?:now|only|just|all|hereby|merely))*"
 )
 
 RULES = (
@@ -29,6 +53,39 @@ RULES = (
         f"(?:{IGNORE})(?: (?:{WHOSE})){{0,8}} (?:{WHOSE}) (?:{ORDERS})",
         0.9,
         0.95,
+    ),
+    Rule(
+        "INJECTION_OVERRIDE",
+        "tells the model to drop the instructions it has",
+        f"(?:{DROP})(?: (?:{WHOSE})){{0,6}} (?:{ALL_BEFORE})(?: (?:{WHOSE})){{0,6}} "
+        "(?:instruction|instructions|guidelines|rules|prompt|prompts|commands|guidance|"
+        "constraints|directions|safeguards|training)",
+        0.85,
+        0.95,
+    ),
+    Rule(
+        "INJECTION_OVERRIDE",
+        "tells the model to drop the instructions it has",
+        f"(?:{DROP}|{REPLACE})(?: (?:{WHOSE})){{0,8}} (?:{YOURS})(?: (?:{WHOSE})){{0,4}} "
+        f"(?:{ORDERS})",
+        0.85,
+        0.95,
+    ),
+    Rule(
+        "INJECTION_OVERRIDE",
+        "tells the model to drop the instructions it has",
+        f"(?:{DROP}|{REPLACE})(?: (?:{WHOSE})){{1,8}} (?:(?:{ORDERS}) {YOU_WERE_GIVEN}|prompt|"
+        "prompts|guardrails|programming|system message|safeguards|safety measures|"
+        "safety policies|safety policy|content policy)",
+        0.85,
+        0.95,
+    ),
+    Rule(
+        "INJECTION_OVERRIDE",
+        "may tell the model to drop the instructions it has",
+        f"(?:{DROP}|{REPLACE})(?: (?:{WHOSE})){{0,8}} (?:{WHOSE}) (?:{ORDERS})",
+        0.4,
+        0.5,
     ),
     Rule(
         "INJECTION_OVERRIDE",
@@ -57,14 +114,24 @@ RULES = (
     Rule(
         "INJECTION_OVERRIDE",
         "says that the model's instructions do not hold",
-        "(?:your|the earlier|the initial|the original|the system|the previous|previous|prior|"
-        "earlier|all previous|all prior)(?: [a-z0-9]+){0,1} "
-        "(?:instructions|guidelines|directives|prompt|context|programming|guardrails|"
-        "restrictions|directions)(?: [a-z0-9]+){0,3} "
-        "(?:is|are|was|were|has been|have been|do not count|no longer apply)"
-        f"(?: (?:now|only|just|all|hereby|merely))* (?:{GONE}|in this document|here|to you)",
+        f"(?:your|the initial|the original|the system){_WERE} (?:{GONE}|in this document|here|"
+        "to you)",
         0.7,
         0.85,
+    ),
+    Rule(
+        "INJECTION_OVERRIDE",
+        "says that the model's instructions do not hold",
+        f"(?:{_BEFORE}){_WERE} (?:{NEVER_REAL}|in this document|to you)",
+        0.7,
+        0.85,
+    ),
+    Rule(
+        "INJECTION_OVERRIDE",
+        "may say that the model's instructions do not hold",
+        f"(?:{_BEFORE}){_WERE} (?:{GONE})",
+        0.4,
+        0.5,
     ),
     Rule(
         "INJECTION_OVERRIDE",
@@ -95,6 +162,7 @@ RULES = (
         f"(?:just |simply |then |directly |always )*(?:{DECIDE})",
         0.65,
         0.85,
+        "the (?:budget|minutes|agenda)",
     ),
     Rule(
         "INJECTION_NEW_TASK",
@@ -103,6 +171,7 @@ RULES = (
         "directives?|task|orders|rules) (?:are|is|follow|follows|come|below|begin|start)",
         0.6,
         0.85,
+        _NEWS,
     ),
     Rule(
         "INJECTION_NEW_TASK",
@@ -111,6 +180,7 @@ RULES = (
         f"orders) (?:for|to) (?:the |any |all |an |every )*(?:{AI}|model|assistant|system|agent)",
         0.7,
         0.9,
+        NOT_A_MODEL,
     ),
     Rule(
         "INJECTION_NEW_TASK",
@@ -141,25 +211,38 @@ RULES = (
         "says that the model's instructions do not hold",
         "(?:guidance|instructions|text|rules|policy|prompt|words|directions) (?:at the top|"
         "at the beginning|at the start|above|that came before|given earlier|given before)"
-        f"(?: [a-z]+){{0,8}} (?:mistake|withdrawn|opposite|disregarded|ignored|{GONE})",
+        "(?:(?: [a-z]+){0,8} opposite|(?: [a-z]+){0,4} (?:chat|conversation|prompt|session|context|"
+        f"system|developer|operator)(?: [a-z]+){{0,6}} (?:mistake|withdrawn|disregarded|ignored|"
+        f"{GONE}))",
         0.65,
         0.85,
     ),
     Rule(
         "INJECTION_OVERRIDE",
+        "may say that the model's instructions do not hold",
+        "(?:guidance|instructions|text|rules|policy|prompt|words|directions) (?:at the top|"
+        "at the beginning|at the start|above|that came before|given earlier|given before)"
+        f"(?: [a-z]+){{0,8}} (?:mistake|withdrawn|opposite|disregarded|ignored|{GONE})",
+        0.4,
+        0.5,
+    ),
+    Rule(
+        "INJECTION_OVERRIDE",
         "changes the model's instructions",
         "(?:(?:rewrite|change|update|replace|modify|amend|edit|adjust|extend|alter) "
-        "your (?:[a-z]+ )?(?:rules|instructions|guidelines|policy|policies|prompt|criteria|"
-        "behavior|programming|directives)|(?:treat|read|regard|consider|take|understand) the "
+        "your (?:[a-z]+ )?(?:rules|instructions|guidelines|content policy|safety policy|prompt|"
+        "criteria|behavior|programming|directives)"
+        "|(?:treat|read|regard|consider|take|understand) the "
         "(?:above|previous|earlier|preceding)(?: [a-z]+){0,2} (?:policy|instructions|rules|"
         "guidelines|prompt|text) as)",
         0.7,
         0.85,
+        "for|on|about|online|regarding",
     ),
     Rule(
         "INJECTION_OVERRIDE",
         "sets the document above the model's instructions",
-        "your (?:own )?(?:instructions|rules|guidelines|prompt|training|programming|policies) "
+        "your (?:own )?(?:instructions|rules|guidelines|prompt|training|programming) "
         "(?:say|says|said|tell|tells|state|forbid|forbids|prohibit|require|requires|do not "
         "matter|don t matter|are irrelevant|do not apply|don t apply)",
         0.5,
@@ -171,7 +254,7 @@ RULES = (
         "(?:ignore|disregard|forget|drop|skip|never mind) (?:the |my |this |that )*(?:reviewer s |"
         "user s |caller s |original |current |actual |human s )*(?:question|query|request|task|"
         "prompt|assignment)(?: [a-z.]+){0,4} (?:instead|and|rather)",
-        0.7,
+        0.45,
         0.85,
     ),
     Rule(
@@ -180,7 +263,7 @@ RULES = (
         "(?:cease|stop|halt|abort|end|quit|terminate) (?:all |any |the |your |further )*"
         "(?:evaluation|evaluating|review|reviewing|analysis|analyzing|processing|checking) "
         "(?:now|immediately|and|at once|here)",
-        0.6,
+        0.45,
         0.8,
     ),
     Rule(
@@ -242,16 +325,31 @@ RULES = (
         " (?:is|are|now|follows|follow|reads|will be|starts)",
         0.7,
         0.9,
+        _NEWS,
     ),
     Rule(
         "INJECTION_NEW_TASK",
         "says that it outranks the model's instructions",
-        "(?:instruction|instructions|message|notice|note|directive|update|policy|section|"
-        f"command|document|text|addendum)s?(?: [a-z0-9]+){{0,4}} "
-        "(?:overrides?|supersedes?|replaces?|takes? (?:precedence|priority) over|outranks?)"
-        f"(?: [a-z0-9]+){{0,3}} (?:{ORDERS}|you were given|you have been given|system)",
+        f"(?:{_THIS})(?: [a-z0-9]+){{0,4}} (?:{_OUTRANKS})(?: [a-z0-9]+){{0,3}} "
+        f"(?:(?:{YOURS})(?: (?:{WHOSE})){{0,3}} (?:{ORDERS})|(?:{ORDERS}) {YOU_WERE_GIVEN}|"
+        "prompt|system message|guardrails|programming|you were given|you have been given)",
         0.75,
         0.9,
+    ),
+    Rule(
+        "INJECTION_NEW_TASK",
+        "says that it outranks the model's instructions",
+        f"(?:message|command|text|prompt)s?(?: [a-z0-9]+){{0,4}} (?:{_OUTRANKS})"
+        f"(?: [a-z0-9]+){{0,3}} (?:{ORDERS})",
+        0.7,
+        0.85,
+    ),
+    Rule(
+        "INJECTION_NEW_TASK",
+        "may say that it outranks the model's instructions",
+        f"(?:{_THIS})(?: [a-z0-9]+){{0,4}} (?:{_OUTRANKS})(?: [a-z0-9]+){{0,3}} (?:{ORDERS})",
+        0.4,
+        0.5,
     ),
     Rule(
         "INJECTION_NEW_TASK",
@@ -269,7 +367,7 @@ RULES = (
         "(?:order|instruction|command|message|override|directive)"
         "(?: [a-z0-9]+){0,2} (?:from|by) (?:the |your )*"
         "(?:system|developers?|administrators?|admin|openai|anthropic|meta|engineering|"
-        "platform|creators?|operators?|it department|ai team|security team|model team|vendor)",
+        "platform|creators?|operators?|ai team|security team|model team|vendor)",
         0.7,
         0.85,
     ),

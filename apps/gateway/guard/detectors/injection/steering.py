@@ -8,6 +8,7 @@ from apps.gateway.guard.detectors.injection.vocabulary import (
     GAP_WIDE,
     GRANTED,
     MODEL,
+    NOT_A_MODEL,
     STEER,
     WHATEVER,
 )
@@ -40,7 +41,7 @@ RULES = (
         "(?:must|should|shall|has to|have to|needs to|need to|is required to|is instructed to|"
         "are instructed to|is to|are to|will|ought to) "
         f"(?:then |also |therefore |always |simply |immediately |not |never |only )*(?:{ACTS})",
-        0.65,
+        0.45,
         0.85,
     ),
     Rule(
@@ -91,8 +92,9 @@ RULES = (
         "(?:pre ?cleared|pre ?approved|already approved|already been approved|been approved by|"
         "already cleared|already verified|already been verified|has been verified|been validated|"
         "already checked|already been checked|already reviewed|already decided|already confirmed)"
-        "(?: [a-z0-9.]+){0,8} (?:conclude|output|return|respond|answer|simply|just|no further|"
-        "skip|do not review|do not check|need not|mark it|mark this|say so|only confirm|confirm)",
+        "(?: [a-z0-9.]+){0,8} (?:conclude|output|respond|skip|do not review|do not check|"
+        "you need not|mark it|mark this|say so|only confirm|just confirm|simply confirm|"
+        "simply answer|simply return|just answer|just return)",
         0.65,
         0.85,
     ),
@@ -138,8 +140,8 @@ RULES = (
         "INJECTION_TO_MODEL",
         "says from inside a document what the answer shall do",
         "(?:in your (?:output|answer|reply|response|summary|recommendation|determination) "
-        "(?:replace|omit|leave|drop|add|insert|say|state|claim|write|include|remove|change|do not|"
-        "never|always)|(?:replace|omit|drop|add|insert|say|state|claim|write|remove|change|hide)"
+        "(?:replace|omit|leave|drop|say|claim|remove|change|do not|never|always)"
+        "|(?:replace|omit|drop|say|claim|remove|change|hide)"
         "(?: [a-z0-9]+){0,6} (?:in|from) your (?:output|answer|reply|response|summary))",
         0.45,
         0.75,
@@ -178,7 +180,7 @@ RULES = (
         "if (?:you are |anyone |anybody |somebody |the user |the reviewer |they )*"
         "(?:asked|asks?|questioned|inquires?)(?: [a-z]+){0,6} (?:claim|say|answer|state|pretend|"
         "deny|respond|insist|reply|lie)",
-        0.6,
+        0.45,
         0.8,
     ),
     Rule(
@@ -190,6 +192,7 @@ RULES = (
         f"(?:[a-z]+ )?(?:{MODEL})",
         0.6,
         0.85,
+        NOT_A_MODEL,
     ),
     Rule(
         "INJECTION_TO_MODEL",
@@ -240,6 +243,7 @@ RULES = (
         f"show|end with|report)(?: [a-z0-9]+){{0,4}} (?:{GRANTED})",
         0.7,
         0.85,
+        "by|or|within|before|in|at|prior|after|only|when|and|under|for",
     ),
     Rule(
         "INJECTION_VERDICT",
@@ -251,5 +255,6 @@ RULES = (
         "access granted|compromised|owned|injected)",
         0.7,
         0.85,
+        "or|and|denied",
     ),
 )

@@ -16,14 +16,31 @@ ORDERS = (
     "guardrails|programming|constraints|restrictions|training|safeguards|commands|"
     "guidance|system message|safety measures|safety policies|content policy|safety policy"
 )
+# what nobody says of a plan's rules and of a nurse's instructions
 IGNORE = (
-    "ignore|ignoring|disregard|disregarding|forget|forgetting|override|overrides|bypass|"
-    "circumvent|neglect|dismiss|discard|abandon|erase|delete|stop following|stop obeying|"
-    "cease following|do not follow|don t follow|dont follow|not obey|no longer follow|"
-    "no longer apply|pay no attention to|set aside|put aside|throw out|break|violate|"
-    "take no notice of|disobey|skip over|drop|nullify|void|cancel|replace|overwrite|overrule|"
-    "reject|wipe|reset|clear|leave behind|do away with|let go of|unlearn|pay no heed to|"
-    "do not obey|never follow|refuse to follow|stop adhering to|stop applying|stop using"
+    "ignore|ignoring|disregard|disregarding|forget|forgetting|bypass|circumvent|neglect|erase|"
+    "stop obeying|cease following|not obey|do not obey|no longer follow|pay no attention to|"
+    "pay no heed to|take no notice of|throw out|disobey|nullify|overwrite|overrule|wipe|"
+    "leave behind|let go of|unlearn"
+)
+# what is said of them too, so what is dropped must be all that came before
+DROP = (
+    "override|dismiss|discard|abandon|delete|put aside|skip over|drop|reset|clear|"
+    "do away with|stop following|stop adhering to|stop applying|stop using"
+)
+# what letters and orders often say, so it must be the model's own that is meant
+REPLACE = (
+    "overrides|set aside|do not follow|don t follow|dont follow|never follow|refuse to follow|"
+    "no longer apply|break|violate|void|cancel|replace|reject"
+)
+ALL_BEFORE = (
+    "all|any|every|everything|previous|previously|prior|above|earlier|preceding|foregoing|initial|"
+    "original"
+)
+YOURS = "your|system|developer|operator|hidden"
+YOU_WERE_GIVEN = (
+    "(?:that )?(?:you (?:were|have|had|got|received|hold|are|follow)|you ve|you re|"
+    "given to you|in your)"
 )
 AI = (
     "ai|a i|language model|language models|llm|llms|ai model|ai models|chatbot|chat bot|"
@@ -37,8 +54,14 @@ MODEL = (
     "ai|assistant|assistants|language model|language models|llm|llms|ai model|ai models|chatbot|"
     "chat bot|bot|automated reviewer|automated system|ai reviewer|ai system|ai systems|"
     "ai assistant|ai assistants|reviewing model|reviewing ai|summarizer|copilot|gpt|chatgpt|"
-    "claude|llama|virtual assistant|ai agent|agents|automated agent|machine reader|"
+    "claude|llama|virtual assistant|ai agent|ai agents|automated agent|machine reader|"
     "automated reader|automated tool|model"
+)
+# who reads what the model writes; of others it is said in letters that they must not be told
+READER = (
+    "user|users|human|humans|reviewer|reviewers|operator|operators|nurse reviewer|auditor|"
+    "auditors|medical director|caller|requester|examiner|adjudicator|person asking|reader|nurse|"
+    "end user|any human|human reader|human reviewer"
 )
 HUMAN = (
     "user|users|human|humans|reviewer|reviewers|operator|operators|nurse reviewer|auditor|"
@@ -92,6 +115,12 @@ ACTS = (
     "return|output|respond|answer|approve|say|state|ignore|disregard|treat|mark|recommend|"
     "conclude|mention|skip|omit|comply|obey|reply|certify|decide|assume|report that|always|only|"
     "never|not mention|not reveal|not report|not flag|now|instead|forget|grant|find|give a|rate"
+)
+NOT_A_MODEL = "surgeon|surgeons|director|manager|medical|of care|administrator|professor|living"
+# said of a prompt, and seldom of what a plan publishes
+NEVER_REAL = (
+    "a test|fake|a joke|a trick|lies|a simulation|not real|ended|erased|deleted|cleared|reset|"
+    "null|a mistake|overridden|overruled|irrelevant|disabled|suspended|lifted|over"
 )
 GONE = (
     "void|invalid|cancelled|canceled|cleared|reset|revoked|obsolete|replaced|superseded|a test|"
