@@ -149,6 +149,16 @@ class TestJudge:
         with pytest.raises(PermanentError):
             answering(200, json=said)(judge("t"))
 
+    def test_takes_no_likelihood_that_is_no_number_for_a_no(self):
+        token = {"token": "yes", "logprob": float("inf")}
+        choice = {
+            "message": {"content": "<score> yes </score>"},
+            "logprobs": {"content": [{"top_logprobs": [token]}]},
+        }
+        for dialect in (Dialect.GRANITE_3_3, Dialect.GRANITE_4_1):
+            with pytest.raises(PermanentError):
+                answering(200, text=json.dumps({"choices": [choice]}))(judge("t", dialect))
+
 
 class TestAnalyze:
     def test_returns_names_which_patterns_do_not_find(self):

@@ -75,6 +75,9 @@ async def look(rule: ReadyRule, texts: Sequence[Text]) -> Looked:
 
 def _failed(rule: ReadyRule, texts: int, why: str) -> Looked:
     if rule.fails_closed:
+        log.warning(
+            "guard rule %s %s and closes: a text that it did not see is refused", rule.name, why
+        )
         raise NotInspected(f"the guard's rule {rule.name} {why}")
     log.error("guard rule %s %s and is open: a text passed that it did not see", rule.name, why)
     return Looked(((),) * texts, is_open=True)

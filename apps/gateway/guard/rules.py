@@ -155,6 +155,7 @@ class Rule:
             not self.only_new or self.phase == Phase.ANSWER,
             "onlyNew is for answers: it leaves out what stood in the prompt",
         )
+        _require(isinstance(self.only_new, bool), "onlyNew is true or false")
         _number(self.threshold, 0, 1, "threshold")
         _number(self.timeout_seconds, SHORTEST_TIMEOUT, LONGEST_TIMEOUT, "timeoutSeconds")
         _text(self.message, LONGEST_MESSAGE, "message")
@@ -307,7 +308,7 @@ class RuleSet:
             given = _mapping(body, "the set", ("rules",), ("rules",))["rules"]
             if not isinstance(given, list):
                 raise BadRules("rules is a list")
-            return cls(tuple(Rule.of(one) for one in given))
+            return cls(tuple(_rule_at(at, one) for at, one in enumerate(given, 1)))
         except BadRules as error:
             said = str(error).rstrip(".")
             raise BadRules(f"{said}.") from None
@@ -324,6 +325,17 @@ def lower_data_class(classes: Iterable[str]) -> str:
 
 
 # -- Reading ---------------------------------------------------------------------------------------
+
+
+def _rule_at(number: int, body: object) -> Rule:
+    """Return the rule at a place of a set, from 1. Raises BadRules that says which it is."""
+    try:
+        return Rule.of(body)
+    except BadRules as error:
+        name = body.get("name") if isinstance(body, Mapping) else None
+        is_name = isinstance(name, str) and _NAME.fullmatch(name)
+        said = str(error).removeprefix(f"{name or 'A rule'}: ")
+        raise BadRules(f"Rule {number}{f' ({name})' if is_name else ''}: {said}") from None
 
 
 def _require(condition: object, words: str) -> None:

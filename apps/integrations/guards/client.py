@@ -67,7 +67,7 @@ class GuardClient:
             likely = verdict_of(dialect, said["choices"][0])
         except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError):
             likely = None
-        if likely is None:
+        if likely is None or not 0 <= likely <= 1:  # nor is what is no number a verdict
             raise PermanentError("The guard model said neither yes nor no.")
         return likely
 

@@ -53,6 +53,7 @@ class TestRuleSet:
             (a_set(phase="Request"), "phase is one of"),
             (a_set(action="mask"), "only answers can be masked"),
             (a_set(onlyNew=True), "onlyNew is for answers"),
+            (a_set(phase="answer", onlyNew="no"), "onlyNew is true or false"),
             (a_set(failureMode="Open"), "failureMode is one of"),
             (a_set(threshold=1.1), "from 0 to 1"),
             (a_set(threshold=True), "from 0 to 1"),
@@ -78,6 +79,25 @@ class TestRuleSet:
     def test_refuses(self, body, why):
         with pytest.raises(BadRules, match=why):
             RuleSet.of(body)
+
+    @pytest.mark.parametrize(
+        ("second", "words"),
+        [
+            ({**SECRETS, "name": "b", "threshold": 2},
+             "Rule 2 (b): threshold is a number from 0 to 1."),
+            ({**SECRETS, "name": "b", "detectors": ["SSN"]},
+             "Rule 2 (b): SSN is no detector of Secrets."),
+            ({"name": "b"}, "Rule 2 (b): a rule wants phase, provider, action."),
+            ({**SECRETS, "name": "B!"},
+             "Rule 2: its name is lower-case letters, digits and dashes."),
+            ({**SECRETS, "name": ""}, "Rule 2: its name is lower-case letters, digits and dashes."),
+            ("b", "Rule 2: a rule is an object."),
+        ],
+    )  # fmt: skip
+    def test_says_which_rule_is_wrong(self, second, words):
+        with pytest.raises(BadRules) as problem:
+            RuleSet.of({"rules": [SECRETS, second]})
+        assert str(problem.value) == words
 
 
 class TestIsFor:
