@@ -126,7 +126,7 @@ _LABELED_CLAIM = (
 )
 _NAMED_CLAIM = rf"{_CLAIM_WORD}(?:[ _-]?(?:control|reference))?(?::|\b){_LINK}{_ID}"
 _RECORD_WORD = r"(?i)(?:\b|_)(?:med(?:ical)?[ ._-]{0,2}rec(?:ord)?s?|chart)"
-KNOWN = (
+KNOWN: tuple[Recognizer, ...] = (
     Recognizer("US_SSN", r"\b[0-9]{3}[- .][0-9]{2}[- .][0-9]{4}\b", 0.55, 0.95, _SSN, check=is_ssn),
     Recognizer(
         "US_SSN",
