@@ -169,8 +169,8 @@ def answer(route, page, found) -> None:
 
 
 def seen_while_scrolling(tab) -> set[str]:
-    """Return the ids of the operations that are drawn from the page's top to its end, and go back to
-    the top: of a long document Swagger UI draws but what is looked at.
+    """Return the ids of the operations that are drawn from the page's top to its end, and go back
+    to the top: of a long document Swagger UI draws but what is looked at.
     """
     found: set[str] = set()
     ids = "[...document.querySelectorAll('.opblock')].map(each => each.id)"
