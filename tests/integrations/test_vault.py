@@ -118,7 +118,7 @@ class TestTransitWrapper:
     def test_makes_keys_that_gate_and_portal_unwrap(self, wrapper):
         one, other = wrapper("gate").make_key("a"), wrapper("gate").make_key("a")
         assert one.plain != other.plain and len(one.plain) == 32
-        assert one.wrapped.startswith(b"vault:v1:")
+        assert one.wrapped.startswith(b"vault:v")
         assert wrapper("gate").unwrap(one.wrapped, "a") == one.plain
         assert wrapper("reader").unwrap(one.wrapped, "a") == one.plain
         assert wrapper("gate").key_id == "vault/transit/prompt-record"
