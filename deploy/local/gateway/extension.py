@@ -36,6 +36,10 @@ _PLAYED = {
 }
 
 
+# what the API server fills in, which is Envoy's own default as well
+_BREAKER = {"maxConnections": 1024, "maxParallelRetries": 1024}
+
+
 def read(objects: Objects, *, gateway: tuple[str, str]) -> tuple[dict[str, Any], list[Judged]]:
     """Return the Listener fields that the EnvoyExtensionPolicies set, and the verdicts on them."""
     fields: dict[str, Any] = {}
@@ -128,7 +132,8 @@ def _settings(settings: Object) -> dict[str, Any]:
     _only(settings, "backendSettings ")
     connection, breaker = settings.get("connection", {}), settings.get("circuitBreaker", {})
     _only(connection, "connection ")
-    _only(breaker, "circuitBreaker ")
+    own = {name: value for name, value in breaker.items() if value != _BREAKER.get(name)}
+    _only(own, "circuitBreaker ")
     return {
         "buffer_bytes": whole_bytes(connection.get("bufferLimit", "32Ki")),
         "most_calls": breaker.get("maxParallelRequests", 1024),
