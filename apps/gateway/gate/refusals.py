@@ -16,7 +16,8 @@ NEVER_AGAIN = {"x-should-retry": "false"}  # what OpenAI's clients obey before t
 CODES = frozenset((
     "answer_unreadable", "answer_unrecorded", "body_too_large", "budget_exceeded",
     "content_encoding", "content_filter", "content_type", "field_invalid", "gate_unavailable",
-    "insufficient_quota", "invalid_json", "json_ambiguous", "method_not_allowed", "no_grant",
+    "insufficient_quota", "invalid_json", "json_ambiguous", "method_not_allowed",
+    "model_not_found", "no_grant",
     "not_inspectable", "not_taken", "not_unicode", "path_not_found", "request_invalid",
     "subject_invalid", "token_endless", "token_incomplete", "too_many_calls", "too_many_parts",
 ))  # fmt: skip
@@ -198,6 +199,12 @@ def not_granted(team: str, model: str, portal_url: str) -> Refusal:
     """Return the refusal of a call to a model that its team has no grant for."""
     message = gateway.not_granted(team, model, portal_url)
     return Refusal(403, "permission_error", "no_grant", message, NEVER_AGAIN)
+
+
+def model_not_found(model: str) -> Refusal:
+    """Return the refusal of a call to a model that there is not."""
+    message = f"There is no model {model}. GET /v1/models lists the models there are."
+    return Refusal(404, "invalid_request_error", "model_not_found", message, NEVER_AGAIN)
 
 
 def budget_spent(  # noqa: PLR0913 - each is a part of the sentence

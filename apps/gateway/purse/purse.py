@@ -79,10 +79,12 @@ class Budgets:
         return replace(found, service_class=BATCH) if is_batch else found
 
     async def reserve(self, call: Call) -> None:
-        """Hold the most that the call may use. Raises Refusal 402, 403 or 429; Away."""
+        """Hold the most that the call may use. Raises Refusal 402, 403, 404 or 429; Away."""
         team, model = call.caller.team, self.terms.model(call.model)
+        if model is None:
+            raise refusals.model_not_found(call.model)
         grant = self.terms.grant(team, call.model, call.at)
-        if grant is None or model is None:
+        if grant is None:
             raise refusals.not_granted(team, call.model, self.portal_url)
         most = bound(
             call,

@@ -45,6 +45,7 @@ def test_every_code_is_known():
         (refusals.too_large(5), 413, "false"),
         (refusals.path_not_found(["/a"]), 404, "false"),
         (refusals.method_not_allowed(), 405, "false"),
+        (refusals.model_not_found("m"), 404, "false"),
         (refusals.token_endless(), 401, "false"),
         (refusals.token_incomplete("team"), 401, "false"),
         (refusals.unreadable_answer("it is odd"), 502, "false"),

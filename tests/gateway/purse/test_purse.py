@@ -213,12 +213,23 @@ class TestReserve:
 
     @pytest.mark.parametrize("changes", [{"model": "other"}, {"team": "odd"}])
     def test_says_403_without_a_grant(self, world, changes):
+        RegisteredModelFactory(name="other")
+
         async def work():
             async with purse_of() as purse:
                 await purse.reserve(a_call(**changes))
 
         found = refused(work)
         assert (found.status, found.code) == (403, "no_grant")
+
+    def test_says_404_of_a_model_that_there_is_not(self, world):
+        async def work():
+            async with purse_of() as purse:
+                await purse.reserve(a_call(model="no-such-model"))
+
+        found = refused(work)
+        assert (found.status, found.code) == (404, "model_not_found")
+        assert "no-such-model" in found.message
 
     def test_knows_a_grant_that_was_ended_since(self, world):
         clock = Clock()
