@@ -113,7 +113,9 @@ bench-compare: $(BOOTSTRAP) ## Measure a benchmark at another commit and here, t
 images: .venv/.bootstrapped assets ## Build the portal's and the loader's images, without registry and daemon (root, buildah), into .state/images
 	@$(PYTHON) -m deploy.images portal loader --to .state/images
 
-check-delivery: .venv/.bootstrapped assets ## Build the images twice, and start them (root, mmdebstrap, buildah; ten minutes)
+check-delivery: .venv/.bootstrapped assets ## Check what is shipped: the chart by Helm, the images built twice and started (root, mmdebstrap, buildah; ten minutes)
+	@$(PYTHON) -m deploy.local.platform build
+	@$(PYTHON) -m deploy.local.platform build --delivery
 	@$(PYTHON) -m pytest -m delivery $(ARGS)
 
 check-gateway: .venv/.bootstrapped ## Check what is rendered on the real Envoy Gateway and Envoy AI Gateway (Linux)
