@@ -15,6 +15,7 @@ from apps.common.signing import is_signed, open_note, read_public_keys, signed_n
 from apps.integrations.errors import NotFound, PermanentError, Refused, TemporaryError
 from apps.integrations.vault.client import FileTokens, KubernetesTokens, Vault
 from apps.integrations.vault.transit import TransitSigner, TransitWrapper
+from deploy.local.stack.vault_keys import POLICIES
 from tests.local.bao import running
 
 KEYS = {"registry": "model-registry", "sealer": "audit-record"}
@@ -89,8 +90,7 @@ class TestTransitSigner:
     def test_goes_on_signing_with_its_version_when_the_key_is_rotated(self, bao, signer):
         before = signer("registry")
         _ = before.public_key
-        root = hvac.Client(url=bao.address, token=_admin(bao))
-        root.secrets.transit.rotate_key("model-registry")
+        _rotate(bao, "model-registry")
         after = signer("registry")
         assert (before.key_id, after.key_id) == (
             "transit/model-registry:v1", "transit/model-registry:v2",
@@ -134,7 +134,7 @@ class TestTransitWrapper:
 
     def test_still_unwraps_when_the_wrapping_key_is_rotated(self, bao, wrapper):
         before = wrapper("gate").make_key("a")
-        hvac.Client(url=bao.address, token=_admin(bao)).secrets.transit.rotate_key("prompt-record")
+        _rotate(bao, "prompt-record")
         assert wrapper("gate").make_key("a").wrapped.startswith(b"vault:v2:")
         assert wrapper("gate").unwrap(before.wrapped, "a") == before.plain
 
@@ -363,8 +363,8 @@ def verifies_with_the_public_tool(signer, folder):
     assert subprocess.run(command, capture_output=True, text=True).returncode != 0
 
 
-def _admin(bao):
-    """Return a token that may rotate keys, made by the job's own right to change policies."""
+def _rotate(bao, key):
+    """Rotate a key by the job's own right to change policies: one of them is wider until then."""
     own = hvac.Client(
         url=bao.address,
         token=(bao.context.state / "secrets" / "vault-setup-token").read_text(),
@@ -372,5 +372,8 @@ def _admin(bao):
     own.sys.create_or_update_policy(
         "registry", 'path "transit/*" { capabilities = ["read", "update"] }'
     )
-    made = own.auth.token.create(role_name="registry")
-    return made["auth"]["client_token"]
+    try:
+        token = own.auth.token.create(role_name="registry")["auth"]["client_token"]
+        hvac.Client(url=bao.address, token=token).secrets.transit.rotate_key(key)
+    finally:
+        own.sys.create_or_update_policy("registry", (POLICIES / "registry.hcl").read_text())

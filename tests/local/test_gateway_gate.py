@@ -28,7 +28,8 @@ ASLEEP = {
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory):
     """A gateway with two models, the second of them younger, each with its engine; what Envoy says
-    itself with 503 is overridden for all.
+    itself with 503 is overridden for all, by the oldest: no test adds one whose name comes before
+    its name, for objects of one age are in the order of their names.
     """
     with stand(tmp_path_factory.mktemp("gate"), binaries()) as running:
         running.publish("extract", {"extract-v1": 1}, PLENTY, asleep=ASLEEP)
@@ -252,7 +253,7 @@ class TestWhatTheGateIsTold:
 
     def test_can_send_a_call_by_the_rule_of_its_class(self, gateway):
         """The gate chooses the class after the route was chosen, and the route is chosen anew."""
-        found = [route("classes", {"extract-v1": 1}), *policy("classes", PLENTY, jwks=gateway.jwks)]
+        found = [route("ranked", {"extract-v1": 1}), *policy("ranked", PLENTY, jwks=gateway.jwks)]
         rules = found[0]["spec"]["rules"]
         slow = copy.deepcopy(rules[0])
         slow["matches"][0]["headers"].append(
@@ -260,11 +261,11 @@ class TestWhatTheGateIsTold:
         )
         slow["backendRefs"][0]["bodyMutation"] = {"set": [{"path": "priority", "value": "10"}]}
         rules.append(slow)
-        gateway.put("model-classes", [*found, *version("extract-v1")])
-        eventually(lambda: "classes" in gateway.models())
+        gateway.put("model-ranked", [*found, *version("extract-v1")])
+        eventually(lambda: "ranked" in gateway.models())
         forged = {"x-qm-class": "batch"}
-        assert gateway.chat("classes", headers=forged).status_code == 200
-        assert gateway.chat("classes", "gate=batch@request").status_code == 200
+        assert gateway.chat("ranked", headers=forged).status_code == 200
+        assert gateway.chat("ranked", "gate=batch@request").status_code == 200
         bodies = [call["body"] for call in gateway.engines["extract-v1"][0].calls[-2:]]
         assert [body.get("priority") for body in bodies] == [None, 10]
 

@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.story.calls import LONG_ANSWER, MODEL, PACKET, Ledger, Usage
+from tests.story.calls import LONG_ANSWER, MODEL, Ledger, Usage
 from tests.story.people import Person
 
 
@@ -22,8 +22,8 @@ def cannot_send(someone: Person, why: str) -> None:
 def answers(someone: Person, ledger: Ledger, *, version: str, stand_in: bool) -> Usage:
     """Send, see the answer being written, and read what it used and cost."""
     someone.open(f"/catalog/{MODEL}/playground/")
-    someone.fill("Your message", PACKET)
-    someone.page.get_by_label("Longest answer (tokens)").fill("80")
+    someone.fill("Your message", LONG_ANSWER)
+    someone.page.get_by_label("Longest answer (tokens)").fill("300")
     answer = someone.page.locator("[data-playground-answer]")
     answer.evaluate(
         "place => { window.lengths = new Set();"
@@ -34,7 +34,7 @@ def answers(someone: Person, ledger: Ledger, *, version: str, stand_in: bool) ->
     expect(someone.page.locator('[data-fact="request_id"]')).not_to_have_text(
         "—", timeout=someone.patience * 1000
     )
-    # the guard holds back the last hundred characters: a short answer grows but a few times
+    # the guard holds back the last hundred characters, so a short answer may come in one piece
     assert someone.page.evaluate("window.lengths.size") > 1, "the answer came in one piece"
     assert answer.inner_text()
     facts = {

@@ -201,9 +201,14 @@ def test_an_identifier_that_no_prompt_held_is_stopped_in_the_stream(world):
     hit = next(hit for hit in _hits(world, call) if hit["does"] == "block")
     assert (hit["rule"], hit["phase"], hit["detector"]) == ("member-data-leak", "answer", "US_SSN")
     assert world.logged(call)["gate.verdict"] == "content_filter"
-    row = world.listed(call)  # the engine had told its usage before the end was looked at
-    assert (row["outcome"], row["basis"]) == ("METERED", "USAGE")
-    assert (int(row["input_tokens"]), int(row["output_tokens"])) == usage_of(said[-2])
+    row = world.listed(call)
+    # an engine tells its usage last: what is looked at before that has come is estimated
+    if row["basis"] == "USAGE":
+        assert row["outcome"] == "METERED"
+        assert (int(row["input_tokens"]), int(row["output_tokens"])) == usage_of(said[-2])
+    else:
+        assert (row["outcome"], row["basis"]) == ("UNMETERED", "ESTIMATED")
+        assert int(row["estimated_input_tokens"]) > 0 and int(row["estimated_output_tokens"]) > 0
     assert "held back by member-data-leak" in world.why(call)["checks"][-1]["says"]
 
 
