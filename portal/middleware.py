@@ -35,10 +35,11 @@ OPEN_PATHS = (
     "/.well-known/",
     "/signed-out/",
     "/v1/logs",
+    "/v1/traces",
     "/v1/scaling/",
 )  # and /api/, which has its own door
 NOT_PAGES = ("/api/", "/v1/", "/static/", "/healthz", "/.well-known/")
-USAGE_INGEST = "/v1/logs"
+INGEST = ("/v1/logs", "/v1/traces")  # from Collectors, which pack what they send
 WITH_BODY = ("POST", "PUT", "PATCH")
 ROLELESS_PATHS = ("/account/", "/sign-out/")
 NO_ACCESS = "/account/no-access/"
@@ -106,7 +107,7 @@ def whole_bodies(get_response: GetResponse) -> GetResponse:
     """Refuse a body whose length nobody said (411), or that is packed (415).
 
     WSGI has no word for a chunked body: it would be read as an empty one and answered as if it had
-    been taken. Only the door for Collectors unpacks, and says itself what it takes.
+    been taken. Only the doors for Collectors unpack, and say themselves what they take.
     """
 
     def middleware(request: PageRequest) -> HttpResponse:
@@ -115,7 +116,7 @@ def whole_bodies(get_response: GetResponse) -> GetResponse:
                 request, 411, "length_required", "Send the body with a Content-Length, not chunked."
             )
         packed = request.headers.get("Content-Encoding", "").strip().lower()
-        if packed not in ("", "identity") and request.path != USAGE_INGEST:
+        if packed not in ("", "identity") and request.path not in INGEST:
             return machine_refusal(
                 request, 415, "unsupported_encoding", "Send the body as it is, not compressed."
             )

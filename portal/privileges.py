@@ -454,6 +454,8 @@ PRIVILEGES: dict[str, May] = {
     "gateway.GatewayLook": May(insert=True, update=AllBut()),
     "gateway.RouteReading": May(insert=True, update=("cluster", "envoy")),
     "gateway.GatewayDrift": May(insert=True, update=("declared", "found", "seen_at", "ended_at")),
+    # spans: whole hours of them are taken away, by drop_old_spans
+    "traces.Span": FACT,
 }
 
 # Functions of the owner that the role may call: each does one thing that the role may not do itself
@@ -469,6 +471,7 @@ FUNCTIONS = (
     "take_out_call_key(uuid, timestamptz)",
     "shared_usage_ids(date, date)",
     "shared_key_ids(date, date)",
+    "drop_old_spans()",
 )
 
 

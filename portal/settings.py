@@ -64,6 +64,7 @@ INSTALLED_APPS = [
     "template_partials",
     "mozilla_django_oidc",
     "apps.audit",
+    "apps.traces",
     "apps.accounts",
     "apps.notices",
     "apps.catalog",

@@ -26,6 +26,7 @@ from apps.oversight.urls import api_urlpatterns as oversight_api
 from apps.promotions.urls import api_urlpatterns as promotions_api
 from apps.promotions.urls import urlpatterns as promotions_pages
 from apps.prompts.urls import api_urlpatterns as prompts_api
+from apps.traces.ingest import traces
 from portal import views
 from portal.api import Document, UnknownAddress
 from portal.pages import (
@@ -100,6 +101,7 @@ pages: list[URLPattern | URLResolver] = [
     path("fleet/", include("apps.capacity.urls")),
     *sign_in_urlpatterns,
     path("v1/logs", logs, name="usage_ingest"),
+    path("v1/traces", traces, name="traces_ingest"),
     path("v1/scaling/<slug:namespace>/<slug:name>", demand, name="scaling_demand"),
 ]
 api: list[URLPattern | URLResolver] = [

@@ -10,6 +10,7 @@ from worker.schedule import SCHEDULE
 
 TASKS = (
     "audit",
+    "traces",
     "accounts",
     "notices",
     "catalog",

@@ -152,6 +152,13 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": crontab(minute=40),
         "options": {"expires": 3600},
     },
+    # Takes spans away that are older than a day. If it stops, they take room; for seven hours
+    # nothing else happens, and then the oldest lie among new ones until these go too.
+    "drop-old-spans": {
+        "task": "traces.drop_old_spans",
+        "schedule": crontab(minute=20),
+        "options": {"expires": 3600},
+    },
     # An hour is sealed some hours after its end. If it stops, pages say that less is sealed than
     # could be, and no month can be closed.
     "seal-hours": {

@@ -262,7 +262,7 @@ class Ingest:
 
 def _records(raw: bytes) -> list[dict[str, str]]:
     """Return the attributes of each log record."""
-    from apps.metering.otlp_messages import ExportLogsServiceRequest
+    from apps.common.otlp.messages import ExportLogsServiceRequest
 
     return [
         {entry.key: entry.value.string_value for entry in record.attributes}

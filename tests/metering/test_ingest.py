@@ -9,10 +9,11 @@ from uuid import uuid4
 import pytest
 from django.db import IntegrityError, OperationalError, transaction
 
-from apps.metering import actions, ingest, otlp
+from apps.common.otlp import door
+from apps.common.otlp.messages import ExportLogsServiceRequest, ExportLogsServiceResponse
+from apps.metering import actions, otlp
 from apps.metering.access_log import read_entry, read_record
 from apps.metering.models import DirtyHour, HourlyUsage, QuarantinedRecord, UsageEvent
-from apps.metering.otlp_messages import ExportLogsServiceRequest, ExportLogsServiceResponse
 from tests.database import as_owner
 from tests.factories import NOW, stored_calls
 from tests.metering.test_access_log import CALL
@@ -114,7 +115,7 @@ class TestLogs:
     @pytest.mark.parametrize("packed", [False, True])
     def test_takes_exactly_as_much_as_it_says(self, post, monkeypatch, packed):
         body = batch(call())
-        monkeypatch.setattr("apps.metering.ingest.MAX_BYTES", len(body))
+        monkeypatch.setattr("apps.common.otlp.door.MAX_BYTES", len(body))
         headers = {"Content-Encoding": "gzip"} if packed else {}
         pack = (lambda one: gzip.compress(one, 9)) if packed else bytes
         assert post(pack(body), **headers).status_code == 200
@@ -123,11 +124,11 @@ class TestLogs:
         assert stored_calls().count() == 1
 
     def test_takes_32_mb_and_not_a_byte_more(self, post):
-        assert ingest.MAX_BYTES == 32 * 1024 * 1024
-        rest = ingest.MAX_BYTES - len(batch(call()))
+        assert door.MAX_BYTES == 32 * 1024 * 1024
+        rest = door.MAX_BYTES - len(batch(call()))
         filler = b"\x12" + _length(rest - 5) + b"\0" * (rest - 5)
         body = batch(call()) + filler
-        assert len(body) == ingest.MAX_BYTES
+        assert len(body) == door.MAX_BYTES
         assert post(body).status_code == 200
         assert post(gzip.compress(body, 1), **{"Content-Encoding": "gzip"}).status_code == 200
         assert post(body + b"\0").status_code == 413
@@ -135,7 +136,7 @@ class TestLogs:
         assert post(longer, **{"Content-Encoding": "gzip"}).status_code == 413
 
     def test_refuses_a_bomb(self, post):
-        bomb = gzip.compress(b"\0" * (ingest.MAX_BYTES + 1))
+        bomb = gzip.compress(b"\0" * (door.MAX_BYTES + 1))
         assert post(bomb, **{"Content-Encoding": "gzip"}).status_code == 413
 
     @pytest.mark.parametrize(
@@ -148,7 +149,7 @@ class TestLogs:
         ],
     )
     def test_stops_early_in_a_batch_of_many_empty_pieces(self, post, piece):
-        packed = gzip.compress(piece * (ingest.MAX_BYTES // len(piece)))
+        packed = gzip.compress(piece * (door.MAX_BYTES // len(piece)))
         began = time.process_time()
         response = post(packed, **{"Content-Encoding": "gzip"})
         assert time.process_time() - began < 2

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from apps.common.otlp import wire
+from apps.common.otlp.messages import ExportLogsServiceRequest
 from apps.metering import otlp
-from apps.metering.otlp_messages import ExportLogsServiceRequest
 
 REQUEST = bytes.fromhex(
     "0a96030a1b0a170a0c736572766963652e6e616d6512070a05656e766f79100112cd020a1d0a0c656e766f79"
@@ -55,7 +56,7 @@ def test_answers_as_the_official_messages_do():
 
 @pytest.mark.parametrize("cut", [1, 6, 200, len(REQUEST) - 1])
 def test_refuses_what_was_cut_off(cut):
-    with pytest.raises(otlp.BadBatch):
+    with pytest.raises(wire.BadBatch):
         otlp.read_batch(REQUEST[:cut])
 
 
@@ -111,7 +112,7 @@ class TestReadBatch:
     def test_reads_or_refuses_whatever_comes(self, body):
         try:
             otlp.read_batch(body)
-        except (otlp.BadBatch, otlp.TooMany):
+        except (wire.BadBatch, wire.TooMany):
             return
 
     @pytest.mark.parametrize(
@@ -119,5 +120,5 @@ class TestReadBatch:
         [b"\x0a", b"\x0a\x05\x00", b"\x0b\x00", b"\xff" * 11, b"\x08\x01", b"\x0d\x00", b"\x80"],
     )
     def test_refuses_what_is_torn_or_foreign(self, body):
-        with pytest.raises(otlp.BadBatch):
+        with pytest.raises(wire.BadBatch):
             otlp.read_batch(body)

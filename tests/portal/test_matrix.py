@@ -238,6 +238,7 @@ DOORS = [
     get("oidc_authentication_init", "503 503 503 503 503 503 503 503 503 503 503 503"),
     get("oidc_authentication_callback", "400 400 400 400 400 400 400 400 400 400 400 400"),
     post("usage_ingest", "401 401 401 401 401 401 401 401 401 401 401 401"),
+    post("traces_ingest", "401 401 401 401 401 401 401 401 401 401 401 401"),
     get("scaling_demand", "401 401 401 401 401 401 401 401 401 401 401 "
     "401", "models", "prior-auth-extract-v1"),
     get("prompts:overview", "404 404 404 404 404 200 200 404 404 200"),
@@ -587,6 +588,7 @@ DOORS = [
         data={"caller": "claims-review", "model": "extract"}),
     get("gateway:why", "200 404 200 404 404 404 404 200 200 200",
         data={"request_id": "{refused_call}"}),
+    get("gateway:trace", "200 404 200 404 404 404 404 200 200 200", "{refused_call}"),
     get("gateway:why", "422", data={"model": "extract", "at": "tomorrow"}),
     get("api:gateway_routes", "200"),
     get("api:gateway_unanswered", "200"),
@@ -952,7 +954,8 @@ def test_a_session_alone_changes_nothing(door, world):
     with_session = ("api:versions", "api:version_part", "api:version_finish")
     shut = (
         401
-        if door.name.startswith(("api:", "usage_ingest")) and door.name not in with_session
+        if door.name.startswith(("api:", "usage_ingest", "traces_ingest"))
+        and door.name not in with_session
         else 403
     )
     assert getattr(client, door.method.lower())(url, data, **content).status_code == shut

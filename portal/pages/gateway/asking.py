@@ -149,10 +149,16 @@ def _cost_center(user: User, code: str) -> Caller | None:
     return Caller("", found.code, f"cost center {found.code}", tuple(teams))
 
 
-def _of_call(user: User, call_id: UUID, moment: datetime) -> Asked:
+def call_for(user: User, call_id: UUID) -> PastCall:
+    """Return a call that was made and that a person may see. Raises NotThere."""
     call = gather.call_made(call_id)
     if call is None or not _sees(user, call):
         raise NotThere("request_id", NO_CALL)
+    return call
+
+
+def _of_call(user: User, call_id: UUID, moment: datetime) -> Asked:
+    call = call_for(user, call_id)
     caller, at, model = gather.caller_of(call), gather.moment_of(call), call.kept.model
     facts = gather.facts_of(caller, model, at, now=moment, call=call)
     return Asked(caller, model, at, why_it_was(facts), call)

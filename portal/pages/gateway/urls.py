@@ -4,6 +4,7 @@ from django.urls import path
 
 from portal.pages.gateway import api as doors
 from portal.pages.gateway import overview
+from portal.pages.gateway.trace import trace
 from portal.pages.gateway.unanswered import unanswered
 from portal.pages.gateway.why import why
 
@@ -13,6 +14,7 @@ pages = [
     path("gateway/drift/", overview.drift, name="drift"),
     path("gateway/unanswered/", unanswered, name="unanswered"),
     path("gateway/why/", why, name="why"),
+    path("gateway/trace/<uuid:request_id>/", trace, name="trace"),
 ]
 api = [
     path("gateway/routes", doors.routes, name="gateway_routes"),

@@ -1,5 +1,5 @@
-"""The messages of OTLP's logs service, as much of them as usage needs: field numbers and types are
-OTLP's own (opentelemetry/proto/logs/v1, stable), and what is not declared here is skipped.
+"""The messages of OTLP, as much of them as is read and sent here: field numbers and types are its
+own (opentelemetry/proto/{logs,trace,metrics}/v1, stable), and what is not declared is skipped.
 
 The package opentelemetry-proto has all of them, but under paths that Envoy's messages (xds-protos)
 bring too, in versions from before OTLP 1.0: which ones were read would depend on the order in which
@@ -31,16 +31,41 @@ _MESSAGES = {
     "ScopeLogs": [_field(2, "log_records", "LogRecord", repeated=True)],
     "LogRecord": [_field(6, "attributes", "KeyValue", repeated=True)],
     "KeyValue": [_field(1, "key", "string"), _field(2, "value", "AnyValue")],
-    # Arrays, maps and bytes have no place in a usage record: such a value reads as none.
+    # Arrays, maps and bytes have no place in a record of ours: such a value reads as none.
     "AnyValue": [
         _field(1, "string_value", "string"),
         _field(2, "bool_value", "bool"),
         _field(3, "int_value", "int64"),
         _field(4, "double_value", "double"),
     ],
+    "ExportTraceServiceRequest": [_field(1, "resource_spans", "ResourceSpans", repeated=True)],
+    "ResourceSpans": [
+        _field(1, "resource", "Resource"),
+        _field(2, "scope_spans", "ScopeSpans", repeated=True),
+    ],
+    "Resource": [_field(1, "attributes", "KeyValue", repeated=True)],
+    "ScopeSpans": [_field(2, "spans", "Span", repeated=True)],
+    # what is said in events and links is not read, and not sent: an event may quote anything
+    "Span": [
+        _field(1, "trace_id", "bytes"),
+        _field(2, "span_id", "bytes"),
+        _field(4, "parent_span_id", "bytes"),
+        _field(5, "name", "string"),
+        _field(6, "kind", "int32"),
+        _field(7, "start_time_unix_nano", "fixed64"),
+        _field(8, "end_time_unix_nano", "fixed64"),
+        _field(9, "attributes", "KeyValue", repeated=True),
+        _field(15, "status", "Status"),
+    ],
+    "Status": [_field(3, "code", "int32")],
     "ExportLogsServiceResponse": [_field(1, "partial_success", "ExportLogsPartialSuccess")],
     "ExportLogsPartialSuccess": [
         _field(1, "rejected_log_records", "int64"),
+        _field(2, "error_message", "string"),
+    ],
+    "ExportTraceServiceResponse": [_field(1, "partial_success", "ExportTracePartialSuccess")],
+    "ExportTracePartialSuccess": [
+        _field(1, "rejected_spans", "int64"),
         _field(2, "error_message", "string"),
     ],
 }
@@ -74,3 +99,7 @@ _CLASSES = _classes()
 ExportLogsServiceRequest: Any = _CLASSES["ExportLogsServiceRequest"]
 ExportLogsServiceResponse: Any = _CLASSES["ExportLogsServiceResponse"]
 LogRecord: Any = _CLASSES["LogRecord"]
+ExportTraceServiceRequest: Any = _CLASSES["ExportTraceServiceRequest"]
+ExportTraceServiceResponse: Any = _CLASSES["ExportTraceServiceResponse"]
+Resource: Any = _CLASSES["Resource"]
+Span: Any = _CLASSES["Span"]
