@@ -84,7 +84,8 @@ class Waterfall:
     @property
     def ticks(self) -> list[tuple[int, str]]:
         """Return the marks of the time axis: percent, words."""
-        return [(share, duration_words(self.took_ms * share / 100)) for share in (0, 25, 50, 75)]
+        later = [(share, duration_words(self.took_ms * share / 100)) for share in (25, 50, 75)]
+        return [(0, "0"), *later]
 
     @property
     def stand_in(self) -> bool:

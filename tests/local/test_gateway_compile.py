@@ -519,6 +519,7 @@ class TestListener:
             "x-user-id",
             "x-ai-eg-model",
             "x-ai-eg-original-path",
+            *("traceparent", "tracestate", "baggage", "x-client-trace-id"),
         }
         assert set(front.removed_prefixes) == {
             "x-ai-eg-",
@@ -577,6 +578,16 @@ class TestListener:
         file, otlp = compiled(static()).listener.access_logs
         assert file.fields == otlp.fields
         assert "gen_ai.usage.total_tokens" in dict(file.fields)
+
+    def test_traces_every_call_by_one_name(self):
+        tracing = compiled(static()).listener.tracing
+        assert (tracing.service, tracing.call, tracing.percent) == ("ai-gateway", "call", 100)
+        assert dict(tracing.tags)["http.url"] == "%PATH(NQ)%"
+        objects = static()
+        of(objects, "EnvoyProxy")["spec"]["telemetry"]["tracing"]["provider"]["type"] = "Zipkin"
+        assert "OpenTelemetry" in verdict(compiled(objects), "EnvoyProxy", "ai-gateway").message
+        of(objects, "EnvoyProxy")["spec"]["telemetry"].pop("tracing")
+        assert compiled(objects).listener.tracing is None
 
     def test_counts_the_routes_that_are_attached(self):
         assert verdict(compiled(model_objects()), "Gateway", "ai-gateway").ancestor[0] == "1"

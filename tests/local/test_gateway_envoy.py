@@ -137,6 +137,85 @@ class TestAccess:
         assert eventually(lambda: gateway.chat("bare").status_code == 403)
 
 
+class TestTraces:
+    CANARY = "maria-delgado-123-45-6789"
+
+    def spans(self, gateway, answer):
+        """The spans of the trace that an answer's call is found by, once its own is there."""
+        call = answer.headers["x-request-id"]
+
+        def find():
+            of_call = [one for one in gateway.ingest.spans if str(one.known.request_id) == call]
+            root = next((one for one in of_call if not one.parent_id), None)
+            return root and [one for one in gateway.ingest.spans if one.trace_id == root.trace_id]
+
+        return eventually(find, 20)
+
+    def test_tell_of_each_call_its_hops_and_tokens(self, gateway):
+        answer = gateway.chat("extract")
+        assert answer.status_code == 200
+        found = self.spans(gateway, answer)
+        (root,) = [one for one in found if not one.parent_id]
+        hops = [one for one in found if one.name == "to the engine"]
+        usage = answer.json()["usage"]
+        assert (root.service, root.name) == ("ai-gateway", "call")
+        assert root.known.facts["input_tokens"] == usage["prompt_tokens"]
+        assert root.known.facts["output_tokens"] == usage["completion_tokens"]
+        assert (root.known.facts["model"], root.known.facts["status"]) == ("extract", 200)
+        assert [hop.parent_id for hop in hops] == [root.span_id]
+        assert 0 < hops[0].duration_us <= root.duration_us
+        assert any("ext_proc" in one.name or "ExternalProcessor" in one.name for one in found)
+
+    def test_are_continued_by_the_engine_and_begun_by_no_caller(self, gateway):
+        theirs = "ab" * 16
+        sent = {
+            "traceparent": f"00-{theirs}-{'cd' * 8}-00", "tracestate": "a=b", "baggage": "c=d",
+            "x-client-trace-id": self.CANARY,
+        }  # fmt: skip
+        answer = gateway.chat("extract", headers=sent)
+        found = self.spans(gateway, answer)
+        (root,) = [one for one in found if not one.parent_id]
+        assert root.trace_id != theirs
+        ids = {one.span_id for one in found}
+        came = [
+            call["headers"]["traceparent"].split("-")
+            for engine, _ in gateway.engines.values() for call in engine.calls
+            if call["headers"].get("x-request-id") == answer.headers["x-request-id"]
+        ]  # fmt: skip
+        assert [(one[1], one[2] in ids) for one in came] == [(root.trace_id, True)]
+        assert not [one for one in gateway.ingest.spans if one.trace_id == theirs]
+
+    def test_carry_no_word_of_the_caller(self, gateway):
+        """Not of the prompt, the address's query, the token or what a client calls itself: read in
+        all that was sent, before the portal drops anything.
+        """
+        token = gateway.identity.token()
+        body = {
+            "model": "extract", "user": self.CANARY,
+            "messages": [{"role": "user", "content": self.CANARY}],
+        }  # fmt: skip
+        sent = {
+            "authorization": f"Bearer {token}", "user-agent": self.CANARY,
+            "x-client-trace-id": self.CANARY, "baggage": f"member={self.CANARY}",
+        }  # fmt: skip
+        answer = httpx.post(
+            gateway.url(f"/v1/chat/completions?member={self.CANARY}"), json=body, headers=sent,
+            timeout=20, trust_env=False,
+        )  # fmt: skip
+        assert answer.status_code == 200
+        self.spans(gateway, answer)
+        raw = gateway.ingest.raw
+        assert b"/v1/chat/completions" in raw
+        assert self.CANARY.encode() not in raw
+        assert token.encode() not in raw
+
+    def test_are_there_for_a_refused_call_too(self, gateway):
+        answer = gateway.chat("extract", token=gateway.identity.token("prior-auth"))
+        (root,) = [one for one in self.spans(gateway, answer) if not one.parent_id]
+        assert root.known.facts["status"] == 403
+        assert "input_tokens" not in root.known.facts
+
+
 class TestRecords:
     def test_are_charged_to_the_token_whatever_the_client_says(self, gateway):
         spoofed = {

@@ -54,7 +54,7 @@ class TestWaterfall:
         first, second = found.lines
         assert (first.begins, first.takes, second.begins, second.takes) == (0, 100, 25, 50)
         assert (second.after, second.took) == ("1.00 s", "2.00 s")
-        assert found.ticks == [(0, "0.0 ms"), (25, "1.00 s"), (50, "2.00 s"), (75, "3.00 s")]
+        assert found.ticks == [(0, "0"), (25, "1.00 s"), (50, "2.00 s"), (75, "3.00 s")]
 
     def test_goes_beyond_no_edge_where_clocks_differ(self):
         found = waterfall([step(1, after=1, lasts=1), step(2, 1, after=0, lasts=5)])

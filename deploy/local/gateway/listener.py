@@ -14,7 +14,7 @@ from deploy.local.gateway.durations import whole_bytes
 from deploy.local.gateway.objects import Object, Objects, key_of
 from deploy.local.gateway.policies import Judged
 from deploy.local.gateway.refusal import Refused
-from deploy.local.gateway.tables import AccessLog, Listener
+from deploy.local.gateway.tables import AccessLog, Listener, Tracing
 
 _KNOWN_HEADER_SETTINGS = {
     "earlyRequestHeaders",
@@ -43,7 +43,7 @@ def read(
         judged.append((klass, None, None))
     proxy = _proxy(objects, front, klass)
     if proxy:
-        settings["access_logs"] = _read(judged, proxy, None, _access_logs, ())
+        settings |= _read(judged, proxy, None, _telemetry, {})
     for policy in objects.all("ClientTrafficPolicy"):
         if _targets(policy, gateway):
             settings |= _read(judged, policy, gateway, _client_settings, {})
@@ -116,6 +116,31 @@ def _client_settings(policy: Object) -> dict[str, Any]:
     if "bufferLimit" in spec.get("connection", {}):
         settings["buffer_bytes"] = whole_bytes(spec["connection"]["bufferLimit"])
     return settings
+
+
+def _telemetry(proxy: Object) -> dict[str, Any]:
+    """Return the Listener fields that an EnvoyProxy sets."""
+    return {"access_logs": _access_logs(proxy), "tracing": _tracing(proxy)}
+
+
+def _tracing(proxy: Object) -> Tracing | None:
+    """Return how calls are traced; None where they are not."""
+    told = proxy["spec"].get("telemetry", {}).get("tracing")
+    if told is None:
+        return None
+    for unknown in sorted(set(told) - {"samplingRate", "provider", "spanName", "tags"}):
+        raise Refused(f"telemetry.tracing.{unknown} is not played by the local gateway")
+    provider = told["provider"]
+    if provider.get("type") != "OpenTelemetry" or "openTelemetry" in provider:
+        raise Refused("only plain OpenTelemetry is a provider of traces for the local gateway")
+    names = told.get("spanName", {})
+    return Tracing(
+        service=provider.get("serviceName", "ai-gateway"),
+        call=names.get("client", ""),
+        hop=names.get("server", ""),
+        percent=told.get("samplingRate", 100),
+        tags=tuple(sorted(told.get("tags", {}).items())),
+    )
 
 
 def _access_logs(proxy: Object) -> tuple[AccessLog, ...]:

@@ -18,6 +18,7 @@ from deploy.local.gateway.tables import (
     Extension,
     Provider,
     Tables,
+    Tracing,
 )
 from deploy.local.gateway.wiring import LOOPBACK, RATE_LIMIT_DOMAIN, ROUTE_TABLE, Wiring
 
@@ -48,7 +49,9 @@ def listener_resource(tables: Tables, wiring: Wiring) -> Json:
 
 
 def _connection_manager(tables: Tables, wiring: Wiring) -> Json:
+    tracing = tables.listener.tracing
     return {
+        **({"tracing": _tracing(tracing)} if tracing else {}),
         "@type": f"{_EXTENSIONS}.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "gateway",
         "normalize_path": True,
@@ -65,6 +68,30 @@ def _connection_manager(tables: Tables, wiring: Wiring) -> Json:
         "http_filters": _http_filters(tables, wiring),
         "access_log": [_access_log(log, wiring) for log in tables.listener.access_logs],
         "local_reply_config": local_replies(wiring.portal_url),
+    }
+
+
+def _tracing(tracing: Tracing) -> Json:
+    """Return Envoy's own spans, as Envoy Gateway asks for them: to the stack's Collector."""
+    names = {"operation": tracing.call, "upstream_operation": tracing.hop}
+    return {
+        "client_sampling": {"value": 100},
+        "random_sampling": {"value": tracing.percent},
+        "overall_sampling": {"value": 100},
+        "spawn_upstream_span": True,
+        **{key: name for key, name in names.items() if name},
+        "custom_tags": [{"tag": tag, "value": form} for tag, form in tracing.tags],
+        "provider": {
+            "name": "envoy.tracers.opentelemetry",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig",
+                "grpc_service": {
+                    "envoy_grpc": {"cluster_name": "collector"},
+                    "timeout": "10s",
+                },
+                "service_name": tracing.service,
+            },
+        },
     }
 
 

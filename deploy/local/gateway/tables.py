@@ -157,6 +157,19 @@ class Provider:
 
 
 @dataclass(frozen=True)
+class Tracing:
+    """The spans of every call. call, hop: their names; percent: of the calls. tags: what each span
+    tells, in Envoy's own operators.
+    """
+
+    service: str
+    call: str
+    hop: str
+    percent: int
+    tags: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class AccessLog:
     """One sink of the access log. kind: File or OpenTelemetry; fields: (key, Envoy's format)."""
 
@@ -202,6 +215,7 @@ class Listener:
     returns_request_id: bool = False
     limit_headers: bool = True
     access_logs: tuple[AccessLog, ...] = ()
+    tracing: Tracing | None = None
 
 
 @dataclass(frozen=True)
