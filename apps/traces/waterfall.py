@@ -110,7 +110,7 @@ def _in_order(spans: Sequence[Span]) -> Iterator[tuple[Span, int]]:
     """
     caused: dict[tuple[str, str], list[Span]] = defaultdict(list)
     there = {(span.trace_id, span.span_id) for span in spans}
-    first = []
+    first: list[Span] = []
     for span in sorted(spans, key=lambda one: (one.started_at, one.id)):
         cause = (span.trace_id, span.parent_id)
         (caused[cause] if cause in there else first).append(span)
