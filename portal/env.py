@@ -17,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from apps.manifests import cel, scaling
 
 _MISSING = object()
+_HOST = re.compile(r"\.?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _PINNED = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
 
 
@@ -80,6 +81,18 @@ def env_names(name: str) -> frozenset[str]:
     """Return the words of a list with commas; none where it is empty."""
     parts = (part.strip() for part in env_str(name, "").split(","))
     return frozenset(part for part in parts if part)
+
+
+def env_hosts(name: str) -> frozenset[str]:
+    """Return names of hosts, written "portal.example.com, .internal": with a dot in front, all
+    below it; none where it is empty. "*" is no name: it would open pages to every host.
+    """
+    found = env_names(name)
+    if odd := sorted(host for host in found if not _HOST.fullmatch(host)):
+        raise ImproperlyConfigured(
+            f"{name} must be names of hosts with commas, without scheme or port, not {odd[0]!r}."
+        )
+    return found
 
 
 def env_issuer(name: str, default: str, *, apart_from: str) -> str:

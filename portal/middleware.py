@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Callable
 from typing import cast
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib import auth
@@ -38,6 +39,7 @@ OPEN_PATHS = (
     "/v1/traces",
     "/v1/scaling/",
 )  # and /api/, which has its own door
+MACHINE_DOORS = ("/healthz", "/v1/")  # each with a credential of its own, or nothing to hide
 NOT_PAGES = ("/api/", "/v1/", "/static/", "/healthz", "/.well-known/")
 INGEST = ("/v1/logs", "/v1/traces")  # from Collectors, which pack what they send
 WITH_BODY = ("POST", "PUT", "PATCH")
@@ -68,6 +70,21 @@ def knows_sample(get_response: GetResponse) -> GetResponse:
 
     def middleware(request: PageRequest) -> HttpResponse:
         request.sample = cast(Sample | None, SimpleLazyObject(shown_sample))
+        return get_response(request)
+
+    return middleware
+
+
+def machines_by_any_name(get_response: GetResponse) -> GetResponse:
+    """Let machines come to their doors by whatever name they have for the portal.
+
+    A probe asks a pod by its address, a Collector or KEDA a Service by its name, and neither is a
+    name of the portal. What they are answered holds no address made from the name that they used.
+    """
+
+    def middleware(request: PageRequest) -> HttpResponse:
+        if request.path.startswith(MACHINE_DOORS):
+            request.META["HTTP_HOST"] = urlsplit(settings.PORTAL_URL).netloc
         return get_response(request)
 
     return middleware

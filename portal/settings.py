@@ -12,6 +12,7 @@ from portal.env import (
     env_cost,
     env_database,
     env_decimal,
+    env_hosts,
     env_hours,
     env_image,
     env_int,
@@ -42,7 +43,14 @@ PORTAL_URL = env_url("PORTAL_URL", "http://127.0.0.1:8000")
 SAMPLE = env_choice("SAMPLE", "none", ("none", "year"))
 NOTICE_FILE = env_str("NOTICE_FILE", "")  # its first line is shown on every page
 _portal = urlsplit(PORTAL_URL)
-ALLOWED_HOSTS = [_portal.hostname or "", "127.0.0.1", "localhost"]
+# The names that pages and the API answer to; a machine that asks for its own door may come by the
+# address of a pod or a Service (portal/middleware.py).
+ALLOWED_HOSTS = [
+    _portal.hostname or "",
+    "127.0.0.1",
+    "localhost",
+    *sorted(env_hosts("PORTAL_HOSTS")),
+]
 CSRF_TRUSTED_ORIGINS = [PORTAL_URL]
 ROOT_URLCONF = "portal.urls"
 TIME_ZONE = "UTC"
@@ -83,6 +91,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "portal.middleware.request_id",
+    "portal.middleware.machines_by_any_name",
     "portal.middleware.knows_sample",
     "django_htmx.middleware.HtmxMiddleware",
     "portal.middleware.varies_by_htmx",
@@ -368,7 +377,6 @@ ROLE_RECERTIFICATION_DAYS = env_int("ROLE_RECERTIFICATION_DAYS", 180, minimum=1)
 
 # -- Versions whose replicas come and go with their callers ----------------------------------------
 SCALING_URL = env_url("SCALING_URL", f"{PORTAL_URL}/v1/scaling")  # where KEDA asks for demand
-ALLOWED_HOSTS.append(urlsplit(SCALING_URL).hostname or "")
 SCALING_TOKEN_FILE = env_str("SCALING_TOKEN_FILE")
 SCALING_POLL_SECONDS = env_int("SCALING_POLL_SECONDS", 15, minimum=1)
 # a call is demand for so long after its end

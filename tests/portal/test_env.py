@@ -10,6 +10,7 @@ from portal.env import (
     env_choice,
     env_cost,
     env_decimal,
+    env_hosts,
     env_hours,
     env_image,
     env_issuer,
@@ -21,6 +22,20 @@ from portal.env import (
     env_store,
     env_zone,
 )
+
+
+class TestEnvHosts:
+    def test_reads_names_or_none(self, monkeypatch):
+        monkeypatch.delenv("HOSTS", raising=False)
+        assert env_hosts("HOSTS") == frozenset()
+        monkeypatch.setenv("HOSTS", "portal.example, .internal,10.0.0.1")
+        assert env_hosts("HOSTS") == {"portal.example", ".internal", "10.0.0.1"}
+
+    @pytest.mark.parametrize("text", ["*", "a.example,*", "https://a.example", "a:8000", "a b"])
+    def test_anything_else_stops_start_up(self, monkeypatch, text):
+        monkeypatch.setenv("HOSTS", text)
+        with pytest.raises(ImproperlyConfigured, match="HOSTS must be names of hosts with commas"):
+            env_hosts("HOSTS")
 
 
 class TestEnvHours:
