@@ -6,7 +6,9 @@ with the published one, so that an expired grant, or a lost hint, is found withi
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q
@@ -32,22 +34,29 @@ OBSERVE_AGAIN = timedelta(seconds=2)
 SLOW = timedelta(seconds=20)
 LATE = timedelta(seconds=20)  # after the commit
 TRY_REFUSED_AGAIN = timedelta(minutes=5)
+MOST_KEPT = 10_000  # digests of policies that a process remembers
 
 
 def compiled(model: RegisteredModel, grants: list[Grant]) -> Policy:
     """Return what the model's policy should be with these grants (their teams loaded). May raise
     TemporaryError.
     """
-    limits = [TeamLimit(grant.team.slug, grant.tokens_per_minute) for grant in grants]
-    return render.policy(model.name, limits, render.surroundings())
+    return render.policy(model.name, _limits(grants), render.surroundings())
+
+
+def _limits(grants: Sequence[Grant]) -> tuple[TeamLimit, ...]:
+    return tuple(TeamLimit(grant.team.slug, grant.tokens_per_minute) for grant in grants)
 
 
 def find_outdated(*, now: datetime) -> list[PolicyRevision]:
     """Ask for a publication of every model whose grants no longer compile to what was published;
     return them.
 
-    Looks at models that were ever granted or rolled out. Three queries, whatever their number.
+    Looks at models that were ever granted or rolled out. Three queries, whatever their number, and
+    only what a process has not compiled yet is compiled: with a thousand models that would take
+    longer than until the next sweep.
     """
+    around = render.surroundings()
     grants = defaultdict(list)
     for grant in Grant.objects.active(now).select_related("team"):
         grants[grant.registered_model_id].append(grant)
@@ -57,18 +66,28 @@ def find_outdated(*, now: datetime) -> list[PolicyRevision]:
     return [
         actions.request_publication(model=model, now=now)
         for model in models
-        if _is_outdated(getattr(model, "policy", None), _digest(model, grants[model.pk]), now)
+        if _is_outdated(
+            getattr(model, "policy", None),
+            _digest(model.name, _limits(grants[model.pk]), around),
+            now,
+        )
     ]
 
 
-def _digest(model: RegisteredModel, grants: list[Grant]) -> str:
-    """Return the digest of the policy; "" where there can be none, of which the reconciler says
-    why.
+def _digest(model: str, limits: tuple[TeamLimit, ...], around: render.Surroundings) -> str:
+    """Return the digest of a model's policy; "" where there can be none, of which the reconciler
+    says why.
     """
     try:
-        return compiled(model, grants).digest
+        return _compiled_digest(model, limits, around)
     except CannotRender:
         return ""
+
+
+# The renderer is pure: what a process compiled once holds for as long as the process runs.
+@lru_cache(maxsize=MOST_KEPT)
+def _compiled_digest(model: str, limits: tuple[TeamLimit, ...], around: render.Surroundings) -> str:
+    return render.policy(model, limits, around).digest
 
 
 def _is_outdated(revision: PolicyRevision | None, digest: str, now: datetime) -> bool:

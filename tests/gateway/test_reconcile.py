@@ -17,7 +17,7 @@ from apps.integrations.kubernetes.types import ApplicationStatus, ResourceStatus
 from apps.manifests.policy import DIGEST_ANNOTATION
 from tests.access.test_actions import WISH
 from tests.commit_times import commits_at
-from tests.factories import NOW
+from tests.factories import NOW, RegisteredModelFactory
 from tests.promotions import factories
 
 POLICY = "serving/models/prior-auth-extract/policy.yaml"
@@ -46,6 +46,12 @@ class Away:
 
     def commit(self, **_):
         raise self.error
+
+
+@pytest.fixture(autouse=True)
+def nothing_compiled_yet():
+    """Forget what an earlier test had this process compile."""
+    reconcile._compiled_digest.cache_clear()
 
 
 @pytest.fixture
@@ -256,3 +262,40 @@ class TestCompilePolicy:
         revision = run(git, Cluster(git), NOW)
         for item in yaml.safe_load_all(git.read(POLICY)):
             assert item["metadata"]["annotations"][DIGEST_ANNOTATION] == revision.digest
+
+
+class TestFindOutdated:
+    @pytest.fixture
+    def compiled(self, monkeypatch):
+        """The names of the models whose policies are compiled from now on."""
+        names, compile_ = [], reconcile.render.policy
+
+        def counted(model, limits, around):
+            names.append(model)
+            return compile_(model, limits, around)
+
+        monkeypatch.setattr(reconcile.render, "policy", counted)
+        return names
+
+    def test_compiles_only_what_changed_since_it_looked_last(
+        self, compiled, grant, alice, settings
+    ):
+        others = [RegisteredModelFactory() for _ in range(3)]
+        for model in others:
+            factories.live(model, 1)
+        known = sorted([grant.registered_model.name, *(model.name for model in others)])
+        assert len(reconcile.find_outdated(now=NOW)) == 4
+        assert sorted(compiled) == known
+        PolicyRevision.objects.update(next_check_at=None)
+        compiled.clear()
+        assert len(reconcile.find_outdated(now=NOW)) == 4
+        assert compiled == []
+        access.revoke_grant(grant=grant, actor=alice, reason="Over.", now=NOW)
+        PolicyRevision.objects.update(next_check_at=None)
+        reconcile.find_outdated(now=NOW)
+        assert compiled == [grant.registered_model.name]
+        compiled.clear()
+        settings.LIMIT_COST = "output_tokens"
+        PolicyRevision.objects.update(next_check_at=None)
+        reconcile.find_outdated(now=NOW)
+        assert sorted(compiled) == known

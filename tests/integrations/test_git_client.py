@@ -20,6 +20,9 @@ TRAILERS = {
 }
 
 
+AUTHOR = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
+
+
 def git(*arguments, cwd):
     return subprocess.run(
         ["git", *arguments], cwd=cwd, check=True, capture_output=True, text=True
@@ -281,3 +284,77 @@ class TestObjects:
         for sha in ("f" * 40, "main"):
             with pytest.raises(PermanentError, match="has no commit"):
                 client.objects(sha)
+
+
+class TestHistory:
+    """A branch of many commits is read once; after that, only what is new."""
+
+    @pytest.fixture
+    def read(self, client, monkeypatch):
+        """How many commits were taken in from the history, by each reading of it."""
+        counts, add = [], client._index.add
+
+        def counted(head, commits, *, anew):
+            taken = list(commits)
+            counts.append((len(taken), anew))
+            add(head, taken, anew=anew)
+
+        monkeypatch.setattr(client._index, "add", counted)
+        return counts
+
+    @staticmethod
+    def fill(client, remote, tmp_path, count):
+        """Give the branch commits that somebody else made, each with a trailer."""
+        other = client_of(remote, tmp_path / "other")
+        for number in range(count):
+            other.commit(
+                changes={f"f{number}": b"x"}, message="More", trailers={"Other": f"{number}"}
+            )
+        return other
+
+    def test_is_read_once_and_then_only_where_it_is_new(self, client, remote, tmp_path, read):
+        self.fill(client, remote, tmp_path, 12)
+        for step in range(4):
+            client.commit(changes={"a": b"%d" % step}, message="Ours", trailers={"Step": str(step)})
+        assert read == [(12, True), (1, False), (1, False), (1, False)]
+        assert client.find({"Other": "3"}).created is False
+        assert client.find({"Other": "13"}) is None
+        assert client.find({"Other": "3", "Step": "1"}) is None
+
+    def test_the_newest_of_two_with_the_same_trailers_is_found(self, client, remote, tmp_path):
+        with commits_at(NOW):
+            client.commit(changes={"a": b"1"}, message="One", trailers=TRAILERS)
+        clone = tmp_path / "clone"
+        git("clone", "-q", str(remote), str(clone), cwd=tmp_path)
+        words = "\n".join(f"{name}: {value}" for name, value in TRAILERS.items())
+        git(*AUTHOR, "commit", "-q", "--allow-empty", "-m", f"Again\n\n{words}", cwd=clone)
+        git("push", "-q", "origin", "main", cwd=clone)
+        newest = commits(remote)[0]
+        assert client.find(TRAILERS).sha == newest
+
+    def test_a_branch_that_was_rewritten_is_read_anew(self, client, remote, tmp_path, read):
+        self.fill(client, remote, tmp_path, 3)
+        assert client.find({"Other": "2"}) is not None
+        git("update-ref", "refs/heads/main", "main~1", cwd=remote)
+        assert client.find({"Other": "2"}) is None
+        assert client.find({"Other": "1"}) is not None
+        assert read == [(3, True), (2, True)]
+
+    def test_a_broken_file_is_begun_anew(self, client, remote, tmp_path, read):
+        self.fill(client, remote, tmp_path, 2)
+        (tmp_path / "work").mkdir()
+        (tmp_path / "work" / "commits.sqlite").write_bytes(b"no database" * 200)
+        assert client.find({"Other": "1"}) is not None
+        assert read == [(2, True)]
+
+    def test_odd_commits_of_others_stand_in_no_way(self, client, remote, tmp_path):
+        clone = tmp_path / "clone"
+        self.fill(client, remote, tmp_path, 1)
+        git("clone", "-q", str(remote), str(clone), cwd=tmp_path)
+        odd = "Odd\n\nTrailer: a\x1fb\x1ec\x1f1\x1fT: 1"
+        git(*AUTHOR, "commit", "-q", "--allow-empty", "-m", odd, cwd=clone)
+        git("push", "-q", "origin", "main", cwd=clone)
+        made = client.commit(changes={"a": b"1"}, message="Ours", trailers={"T": "1"})
+        assert made.created
+        assert client.find({"T": "1"}).sha == made.sha
+        assert client.find({"Other": "0"}) is not None

@@ -21,6 +21,7 @@ from pathlib import Path
 from django.conf import settings
 
 from apps.integrations.errors import PermanentError, TemporaryError
+from apps.integrations.git.index import Carrier, CommitIndex
 from apps.integrations.git.process import GitFailed, in_words, run
 from apps.integrations.git.types import CommitObjects, CommitRef
 
@@ -51,6 +52,7 @@ class GitClient:
         self.timeout = timeout
         self._mirror = workdir / "mirror.git"
         self._lock = workdir / "mirror.lock"
+        self._index = CommitIndex(workdir / "commits.sqlite")
         self._tracking = f"refs/remotes/origin/{branch}"
 
     def commit(
@@ -317,18 +319,22 @@ class GitClient:
                 )
 
     def _find(self, trailers: Mapping[str, str]) -> CommitRef | None:
-        if self._head() is None:
+        head = self._head()
+        if head is None:
             return None
-        wanted = [f"--grep={key}: {value}" for key, value in trailers.items()]
+        self._read_up_to(head)
+        return self._index.find(trailers)
+
+    def _read_up_to(self, head: str) -> None:
+        """Read what of the branch's history is new, or all of it where it was rewritten."""
+        known = self._index.head()
+        if known == head:
+            return
+        anew = not known or not self._is_ancestor(known, head)
+        which = head if anew else f"{known}..{head}"
         fields = "--format=%H%x1f%ct%x1f%(trailers:only,unfold)%x1e"
-        out = self._git("log", "--fixed-strings", "--all-match", *wanted, fields, self._tracking)
-        for record in filter(None, (part.strip("\n") for part in out.split("\x1e"))):
-            sha, seconds, text = record.split("\x1f")
-            if _trailers(text) == dict(trailers):
-                return CommitRef(
-                    sha=sha, created=False, committed_at=datetime.fromtimestamp(int(seconds), UTC)
-                )
-        return None
+        out = self._git("log", "--reverse", fields, which)
+        self._index.add(head, _carriers(out), anew=anew)
 
     # -- Making a commit ---------------------------------------------------------------------------
 
@@ -385,6 +391,16 @@ class GitClient:
 def _raw(text: str) -> bytes:
     """Return what git printed, byte for byte."""
     return text.encode(errors="surrogateescape")
+
+
+def _carriers(out: str) -> Iterator[Carrier]:
+    """Return the commits with trailers that `git log` told of. One of somebody else that no line of
+    ours can be like is left out.
+    """
+    for record in out.split("\x1e"):
+        parts = record.strip("\n").split("\x1f")
+        if len(parts) == 3 and _SHA.match(parts[0]) and (found := _trailers(parts[2])):
+            yield Carrier(parts[0], int(parts[1]), found)
 
 
 def _trailers(text: str) -> dict[str, str]:
