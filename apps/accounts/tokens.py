@@ -19,9 +19,9 @@ from joserfc.errors import (
 from joserfc.jwk import KeySet
 
 from apps.accounts.provider import pipeline_keys, provider, signing_keys
+from apps.common.clocks import CLOCKS_APART
 
 ALGORITHMS = ["RS256"]
-LEEWAY_SECONDS = 30
 LONGEST = 16_384
 
 
@@ -99,7 +99,7 @@ def _keys(token: str, source: Source) -> KeySet:
 
 def _check(claims: dict[str, Any], audience: str, source: Source) -> None:
     registry = jwt.JWTClaimsRegistry(
-        leeway=LEEWAY_SECONDS,
+        leeway=int(CLOCKS_APART.total_seconds()),
         iss={"essential": True, "value": source.issuer()},
         aud={"essential": True, "value": audience},
         exp={"essential": True},

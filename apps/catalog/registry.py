@@ -11,7 +11,6 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db.models import Case, Value, When
-from django.utils.timezone import now as clock
 
 from apps.catalog import reconcile
 from apps.catalog.models import ModelVersion
@@ -22,6 +21,7 @@ from apps.catalog.verification import actions as verification
 from apps.catalog.verification.bucket import settings_of
 from apps.catalog.verification.models import Verification
 from apps.catalog.verification.reconcile import reconcile_verification
+from apps.common.clocks import now as clock
 from apps.common.model_manifest import trusted_keys
 from apps.common.signing import Signer
 from apps.integrations.errors import PermanentError, TemporaryError

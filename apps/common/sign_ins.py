@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from apps.common.clocks import CLOCKS_APART
 from apps.common.counts import counted
 from apps.common.errors import NotPermitted
 
-LEEWAY_SECONDS = 60  # by which the identity provider's clock may be ahead of ours
+LEEWAY_SECONDS = int(
+    CLOCKS_APART.total_seconds()
+)  # by which the identity provider's clock may be ahead of ours
 
 
 class Lack(StrEnum):

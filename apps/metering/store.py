@@ -29,6 +29,7 @@ from django.db.models.functions import Cast, Coalesce, TruncHour
 from apps.accounts.models import Team, User
 from apps.accounts.roles import SEES_EVERY_TEAM
 from apps.catalog.models import ModelVersion, RegisteredModel
+from apps.common.clocks import CLOCKS_APART
 from apps.common.periods import HOUR, ZONE, day_of
 from apps.metering import days
 from apps.metering.access_log import COUNTED, Counts, UsageRecord
@@ -329,14 +330,16 @@ def wanting_calls(
     *, model: str, version: str, unanswered_too: bool, since: datetime
 ) -> dict[str, int]:
     """Return how many calls that ended at `since` or later wanted a version: {"answered": n,
-    "unanswered": n}.
+    "unanswered": n}. One that was received since then counts too where it ended just before: it
+    was timed by the gateway's clock.
 
     Refused calls (no grant, over the limit) want nothing. A call that met no replica names no
     version: it counts where `unanswered_too`, for the version that the route leads to.
     """
     # The first condition is what the index serves; the second is the rule.
     recent = store().calls().filter(model=model, occurred_at__gte=since - LONGEST_CALL)
-    recent = recent.alias(ended_at=EndedAt()).filter(ended_at__gte=since)
+    received = Q(received_at__gte=since, ended_at__gte=since - CLOCKS_APART)
+    recent = recent.alias(ended_at=EndedAt()).filter(Q(ended_at__gte=since) | received)
     recent = recent.exclude(outcome=Outcome.REFUSED)
     answered = Q(version=version, outcome__in=(Outcome.METERED, Outcome.UNMETERED))
     whose = Q(version=version) | Q(version="") if unanswered_too else Q(version=version)

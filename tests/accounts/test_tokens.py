@@ -65,13 +65,13 @@ class TestVerify:
     def test_takes_one_of_several_audiences(self, token):
         assert verify(token(aud=["other", AUDIENCE]), audience=AUDIENCE)["sub"] == "maya"
 
-    def test_forgives_clocks_half_a_minute_and_no_more(self, token):
+    def test_forgives_clocks_a_minute_and_a_half_and_no_more(self, token):
         now = int(time.time())
-        for good in ({"exp": now - 25}, {"iat": now + 25}, {"nbf": now + 25}):
+        for good in ({"exp": now - 85}, {"iat": now + 85}, {"nbf": now + 85}):
             assert verify(token(**good), audience=AUDIENCE)
-        assert refusal(token(exp=now - 35))[0] == "expired"
-        assert refusal(token(iat=now + 35))[0] == "not_yet_valid"
-        assert refusal(token(nbf=now + 35))[0] == "not_yet_valid"
+        assert refusal(token(exp=now - 95))[0] == "expired"
+        assert refusal(token(iat=now + 95))[0] == "not_yet_valid"
+        assert refusal(token(nbf=now + 95))[0] == "not_yet_valid"
 
     @pytest.mark.parametrize("claim", ["iss", "aud", "exp", "iat", "sub"])
     def test_names_a_claim_that_is_missing(self, token, claim):

@@ -28,7 +28,8 @@ class TestEnqueueOnCommit:
             enqueue_on_commit("gateway.publish_policy", model_id=7)
             assert sent == []
         # not tried again: the page waits for it
-        assert sent == [("gateway.publish_policy", {"kwargs": {"model_id": 7}, "retry": False})]
+        more = {"kwargs": {"model_id": 7}, "retry": False, "expires": 120}
+        assert sent == [("gateway.publish_policy", more)]
 
     def test_asks_for_nothing_where_the_write_is_taken_back(
         self, django_capture_on_commit_callbacks

@@ -27,11 +27,16 @@ def live(registered_model):
     return factories.live(registered_model, 1)
 
 
-def call(outcome, *, ago, took_ms=0, version="", model="prior-auth-extract"):
-    """Store a call that began so many seconds before NOW."""
+def call(outcome, *, ago, took_ms=0, version="", model="prior-auth-extract", received_ago=None):
+    """Store a call that began so many seconds before NOW, and was received when it ended, or so
+    many seconds before NOW.
+    """
+    if received_ago is None:
+        received_ago = ago - took_ms / 1000
     tokens = {"input_tokens": 5, "output_tokens": 5} if outcome == Outcome.METERED else {}
     return create_event(
-        event_id=uuid4(), occurred_at=NOW - timedelta(seconds=ago), received_at=NOW,
+        event_id=uuid4(), occurred_at=NOW - timedelta(seconds=ago),
+        received_at=NOW - timedelta(seconds=received_ago),
         received_via="OTLP",
         outcome=outcome, model=model, version=version, response_code=503, duration_ms=took_ms,
         **tokens,
@@ -104,6 +109,14 @@ class TestDemand:
     def test_counts_aborted_calls(self, live):
         call(Outcome.UNMETERED, ago=5, version="prior-auth-extract-v1")
         assert wanted(live).answered_calls == 1
+
+    def test_counts_calls_that_a_gateway_timed_by_a_clock_that_is_behind(self, live):
+        call(Outcome.FAILED, ago=95, received_ago=5)
+        assert wanted(live) == demand.Demand(1, 0, 0, False)
+
+    def test_takes_no_call_for_a_new_one_that_came_late(self, live):
+        call(Outcome.FAILED, ago=155, received_ago=5)
+        assert wanted(live) == IDLE
 
     def test_forgets_calls_after_the_window(self, live, settings):
         call(Outcome.FAILED, ago=settings.SCALING_WINDOW_SECONDS + 1)

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from django.conf import settings
 
-from worker.celery import TASKS, app
-from worker.schedule import SCHEDULE
+from apps.common.clocks import CLOCKS_APART
+from apps.common.tasks import HINT_SECONDS
+from worker.celery import TASKS, Sweep, app
+from worker.schedule import PERIODIC, SCHEDULE
 
 ROOT = Path(__file__).resolve().parents[2]
 # take a lease, or end by themselves before the broker hands them out again
@@ -38,6 +40,40 @@ def test_a_worker_knows_every_task_that_is_sent():
 
 def test_a_worker_knows_every_task_that_is_scheduled():
     assert {entry["task"] for entry in SCHEDULE.values()} <= known()
+
+
+def test_every_message_expires_but_not_before_clocks_agree():
+    known()
+    ours = {name: task for name, task in app.tasks.items() if not name.startswith("celery.")}
+    assert {task.expires for task in ours.values()} == {HINT_SECONDS}
+    lasting = {name: entry["options"]["expires"] for name, entry in SCHEDULE.items()}
+    assert min(lasting.values()) == HINT_SECONDS > CLOCKS_APART.total_seconds()
+    assert max(lasting.values()) == 3600
+    for name, entry in PERIODIC.items():
+        if isinstance(entry["schedule"], float):
+            assert lasting[name] == max(entry["schedule"], HINT_SECONDS)
+
+
+def test_what_starts_tasks_for_due_rows_is_done_once_of_many():
+    known()
+    sweeps = {name for name, task in app.tasks.items() if isinstance(task, Sweep)}
+    assert sweeps == {
+        "capacity.reconcile_due_capacity_requests",
+        "catalog.work_out_due_figures",
+        "chargeback.estimate_effects",
+        "evals.reconcile_due_eval_runs",
+        "gateway.reconcile_due_policies",
+        "incidents.reconcile_due_episodes",
+        "notices.send_due",
+        "notices.tell_people",
+        "oversight.make_due_evidence",
+        "promotions.reconcile_due_changes",
+        "promotions.reconcile_due_rollouts",
+    }
+    scheduled = {entry["task"]: entry["schedule"] for entry in SCHEDULE.values()}
+    assert all(scheduled[name] > Sweep.pause for name in sweeps)
+    sources = [*ROOT.glob("apps/**/*.py"), *ROOT.glob("worker/**/*.py")]
+    assert sweeps.isdisjoint(name for path in sources for name in SENT.findall(path.read_text()))
 
 
 def test_every_module_of_tasks_is_loaded():

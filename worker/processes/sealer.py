@@ -6,9 +6,8 @@ While it does not run, events wait and pages say since when; nothing of them is 
 
 import time
 
-from django.utils.timezone import now
-
 from apps.audit.sealing.keeper import Keeper
+from apps.common.clocks import now
 from worker.processes.leader import Lock, lead
 
 LOOK_SECONDS = 2.0

@@ -6,8 +6,8 @@ import time
 from functools import partial
 
 from django.conf import settings
-from django.utils.timezone import now
 
+from apps.common.clocks import now
 from apps.metering.follow import Follower
 from worker.processes.leader import Lock, lead
 

@@ -1,10 +1,9 @@
 """Celery tasks of apps.access: one call each."""
 
-from django.utils.timezone import now
-
 from apps.access import retirement
 from apps.access.grants import telling
 from apps.access.recertification.queries import period
+from apps.common.clocks import now
 from worker.celery import app
 
 

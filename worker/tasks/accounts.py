@@ -3,10 +3,10 @@
 from datetime import timedelta
 
 from django.conf import settings
-from django.utils.timezone import now
 
 from apps.accounts import sessions
 from apps.accounts.recertification import actions as recertification
+from apps.common.clocks import now
 from worker.celery import app
 
 

@@ -1,8 +1,7 @@
 """Celery tasks of apps.audit: one call each."""
 
-from django.utils.timezone import now
-
 from apps.audit.sealing.verify import verify_from_settings
+from apps.common.clocks import now
 from worker.celery import app
 
 

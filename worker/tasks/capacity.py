@@ -1,13 +1,12 @@
 """Celery tasks of apps.capacity: load, one call, nothing else."""
 
-from django.utils.timezone import now
-
 from apps.capacity import reconcile
 from apps.capacity.models import CapacityRequest
+from apps.common.clocks import now
 from apps.integrations.errors import TemporaryError
 from apps.integrations.git.client import client_from_settings as git_client
 from apps.integrations.kubernetes.client import client_from_settings as kubernetes_client
-from worker.celery import app
+from worker.celery import Sweep, app
 
 
 @app.task(
@@ -26,7 +25,7 @@ def reconcile_capacity_request(*, request_id: str, **_: object) -> None:
     )
 
 
-@app.task(name="capacity.reconcile_due_capacity_requests", time_limit=30)
+@app.task(base=Sweep, name="capacity.reconcile_due_capacity_requests", time_limit=30)
 def reconcile_due_capacity_requests(**_: object) -> None:
     """Start one task for each capacity request that is due."""
     for request_id in CapacityRequest.objects.filter(next_check_at__lte=now()).values_list(

@@ -1,17 +1,16 @@
 """Celery tasks of apps.chargeback: one call each."""
 
-from django.utils.timezone import now
-
 from apps.chargeback import actions
 from apps.chargeback.bills import reconcile
 from apps.chargeback.bills.manifest import export_from_settings
 from apps.chargeback.budgets import alerts
 from apps.chargeback.documents import reconcile as documents
 from apps.chargeback.effects import effect_of
+from apps.common.clocks import now
 from apps.integrations.s3.client import archive_from_settings, bills_from_settings
 from apps.promotions.effects import keep_effect
 from apps.promotions.models import Promotion
-from worker.celery import app
+from worker.celery import Sweep, app
 
 
 @app.task(name="chargeback.price_due_days", acks_late=True, time_limit=300)
@@ -52,7 +51,7 @@ def estimate_effect(*, promotion_id: str, **_: object) -> None:
     keep_effect(promotion=promotion, effect=effect_of(promotion, now()))
 
 
-@app.task(name="chargeback.estimate_effects", time_limit=30)
+@app.task(base=Sweep, name="chargeback.estimate_effects", time_limit=30)
 def estimate_effects(**_: object) -> None:
     """Start one task for each promotion that waits."""
     for promotion_id in Promotion.objects.pending().values_list("pk", flat=True):

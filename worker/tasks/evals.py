@@ -3,8 +3,8 @@
 from functools import partial
 
 from django.conf import settings
-from django.utils.timezone import now
 
+from apps.common.clocks import now
 from apps.evals import reconcile
 from apps.evals.models import EvalRun
 from apps.evals.runs.surroundings import Surroundings
@@ -13,7 +13,7 @@ from apps.integrations.engine.client import EngineClient
 from apps.integrations.git import client as git
 from apps.integrations.kubernetes import client as kubernetes
 from apps.integrations.s3 import client as s3
-from worker.celery import app
+from worker.celery import Sweep, app
 
 
 def surroundings() -> Surroundings:
@@ -43,7 +43,7 @@ def reconcile_eval_run(*, run_id: str, **_: object) -> None:
     reconcile.reconcile_eval_run(run=run, around=surroundings(), now=now())
 
 
-@app.task(name="evals.reconcile_due_eval_runs", time_limit=30)
+@app.task(base=Sweep, name="evals.reconcile_due_eval_runs", time_limit=30)
 def reconcile_due_eval_runs(**_: object) -> None:
     """Start one task for each run that is due."""
     for run_id in EvalRun.objects.filter(next_check_at__lte=now()).values_list("pk", flat=True):

@@ -1,7 +1,6 @@
 """Celery tasks of apps.fleet: one call each."""
 
-from django.utils.timezone import now
-
+from apps.common.clocks import now
 from apps.fleet.pricing import reconcile
 from apps.integrations.aws.client import client_from_settings
 from worker.celery import app

@@ -1,8 +1,7 @@
 """Celery tasks of apps.gateway: load, one call, nothing else."""
 
-from django.utils.timezone import now
-
 from apps.catalog.models import RegisteredModel
+from apps.common.clocks import now
 from apps.common.tasks import enqueue_on_commit
 from apps.gateway import actions, reconcile
 from apps.gateway.effective import look as effective
@@ -12,7 +11,7 @@ from apps.integrations.envoy_admin.client import client_from_settings as envoy_a
 from apps.integrations.errors import TemporaryError
 from apps.integrations.git.client import client_from_settings as git_client
 from apps.integrations.kubernetes.client import client_from_settings as kubernetes_client
-from worker.celery import app
+from worker.celery import Sweep, app
 
 
 @app.task(name="gateway.publish_policy", acks_late=True, time_limit=60)
@@ -34,7 +33,11 @@ def reconcile_policy(*, revision_id: int, **_: object) -> None:
 
 
 @app.task(
-    name="gateway.reconcile_due_policies", acks_late=True, time_limit=60, throws=(TemporaryError,)
+    base=Sweep,
+    name="gateway.reconcile_due_policies",
+    acks_late=True,
+    time_limit=60,
+    throws=(TemporaryError,),
 )
 def reconcile_due_policies(**_: object) -> None:
     """Start a task for each policy that is due, then ask for what is outdated."""

@@ -1,13 +1,12 @@
 """Celery tasks of apps.incidents: load, one call, nothing else."""
 
-from django.utils.timezone import now
-
+from apps.common.clocks import now
 from apps.incidents import reconcile, watch
 from apps.incidents.models import Episode
 from apps.integrations.errors import TemporaryError
 from apps.integrations.servicenow.addresses import is_configured
 from apps.integrations.servicenow.client import client_from_settings as servicenow_client
-from worker.celery import app
+from worker.celery import Sweep, app
 
 
 @app.task(name="incidents.watch_rollouts", time_limit=30)
@@ -25,7 +24,7 @@ def reconcile_episode(*, episode_id: str, **_: object) -> None:
     reconcile.reconcile_episode(row=row, servicenow=servicenow_client(), now=now())
 
 
-@app.task(name="incidents.reconcile_due_episodes", time_limit=30)
+@app.task(base=Sweep, name="incidents.reconcile_due_episodes", time_limit=30)
 def reconcile_due_episodes(**_: object) -> None:
     """Start one task for each incident that is due; none where there is no ServiceNow."""
     if not is_configured():

@@ -1,7 +1,6 @@
 """Celery tasks of apps.metering: one call each."""
 
-from django.utils.timezone import now
-
+from apps.common.clocks import now
 from apps.integrations.s3.client import archive_from_settings
 from apps.metering import actions, retirement, sealing
 from apps.metering.archive import doubles as archived

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from django.conf import settings
-from django.utils.timezone import now
 
 from apps.access import telling as access
 from apps.access.budgets import telling as budgets
@@ -12,6 +11,7 @@ from apps.capacity import telling as capacity
 from apps.catalog.intake import telling as intake
 from apps.catalog.signers import telling as signers
 from apps.chargeback import telling as chargeback
+from apps.common.clocks import now
 from apps.evals import telling as evals
 from apps.evals.suites import telling as suites
 from apps.gateway.guard import telling as guardrails
@@ -27,7 +27,7 @@ from apps.oversight.record import telling as record
 from apps.oversight.roles import telling as roles
 from apps.promotions import telling as promotions
 from apps.prompts import telling as prompts
-from worker.celery import app
+from worker.celery import Sweep, app
 
 # Each send may take seconds; what a sweep starts must not outgrow what workers do until the next.
 MOST_AT_ONCE = 200
@@ -66,7 +66,7 @@ def send_call(*, call_id: str, **_: object) -> None:
     reconcile.send_call(call=call, client=webhook_client(), portal=portal, key=key, now=now())
 
 
-@app.task(name="notices.send_due", time_limit=30)
+@app.task(base=Sweep, name="notices.send_due", time_limit=30)
 def send_due(**_: object) -> None:
     """Start one task for each letter and each call that is due, for those due longest first; the
     rest is due again the next time.
@@ -80,7 +80,7 @@ def send_due(**_: object) -> None:
         send_call.delay(call_id=str(call_id))
 
 
-@app.task(name="notices.tell_people", time_limit=30)
+@app.task(base=Sweep, name="notices.tell_people", time_limit=30)
 def tell_people(**_: object) -> None:
     """Start one task for each app that has something to tell."""
     for name in TELLERS:

@@ -1,12 +1,11 @@
 """Celery tasks of apps.oversight: load, one call, nothing else."""
 
-from django.utils.timezone import now
-
+from apps.common.clocks import now
 from apps.common.tasks import enqueue_on_commit
 from apps.oversight.evidence import reconcile
 from apps.oversight.evidence.models import EvidencePack
 from apps.oversight.evidence.sources import sources_from_settings
-from worker.celery import app
+from worker.celery import Sweep, app
 
 
 @app.task(name="oversight.make_evidence", acks_late=True, time_limit=1800)
@@ -16,7 +15,7 @@ def make_evidence(*, pack_id: str, **_: object) -> None:
     reconcile.make_evidence(pack=pack, sources=sources_from_settings(), now=now())
 
 
-@app.task(name="oversight.make_due_evidence", time_limit=30)
+@app.task(base=Sweep, name="oversight.make_due_evidence", time_limit=30)
 def make_due_evidence(**_: object) -> None:
     """Start one task for each evidence pack that is due."""
     due = EvidencePack.objects.filter(next_check_at__lte=now())

@@ -1,7 +1,6 @@
 """Celery tasks of apps.promotions: load, one call, nothing else."""
 
-from django.utils.timezone import now
-
+from apps.common.clocks import now
 from apps.integrations.errors import TemporaryError
 from apps.integrations.git.client import client_from_settings as git_client
 from apps.integrations.kubernetes.client import client_from_settings as kubernetes_client
@@ -15,7 +14,7 @@ from apps.promotions.emergencies import actions as emergencies
 from apps.promotions.models import Promotion, Rollout
 from apps.promotions.rollouts import actions as rollouts
 from apps.promotions.rollouts import live, reconcile
-from worker.celery import app
+from worker.celery import Sweep, app
 
 
 @app.task(
@@ -39,7 +38,7 @@ def reconcile_rollout(*, rollout_id: str, **_: object) -> None:
     )
 
 
-@app.task(name="promotions.reconcile_due_rollouts", time_limit=30)
+@app.task(base=Sweep, name="promotions.reconcile_due_rollouts", time_limit=30)
 def reconcile_due_rollouts(**_: object) -> None:
     """Start one task for each rollout that is due, or live and seen to be not ready."""
     live.wake_unready(now())
@@ -56,7 +55,7 @@ def reconcile_change(*, change_id: str, **_: object) -> None:
     changes.reconcile_change(row=row, servicenow=servicenow_client(), now=now())
 
 
-@app.task(name="promotions.reconcile_due_changes", time_limit=30)
+@app.task(base=Sweep, name="promotions.reconcile_due_changes", time_limit=30)
 def reconcile_due_changes(**_: object) -> None:
     """Ask for changes that are missing, and start one task for each that is due; none where there
     is no ServiceNow.

@@ -1,7 +1,6 @@
 """Celery tasks of apps.prompts: one call each."""
 
-from django.utils.timezone import now
-
+from apps.common.clocks import now
 from apps.integrations.s3.client import prompts_from_settings
 from apps.prompts.storage import actions, reconcile
 from worker.celery import app

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import BooleanField, ExpressionWrapper, Q
 
+from apps.common.clocks import CLOCKS_APART
 from apps.fleet.metrics import signals
 from apps.fleet.metrics.models import (
     FRESH,
@@ -20,7 +21,8 @@ from apps.fleet.models import Replica
 from apps.integrations.engine.identity import is_stand_in
 
 UNUSED_AFTER = timedelta(minutes=15)  # a replica that nobody called for so long holds its GPU idle
-SCALED_BY = timedelta(minutes=2)  # replicas are started for what is asked now
+# replicas are started for what is asked now; the scraper that measured it has a clock of its own
+SCALED_BY = timedelta(minutes=2) + CLOCKS_APART
 _SETTLED = ExpressionWrapper(Q(samples__gte=2), output_field=BooleanField())
 
 

@@ -12,9 +12,10 @@ from uuid import UUID
 
 from apps.access.holds.models import Kind
 
-# Longer than a gate's pause between two extensions by far, and a call of it is sent on only where
-# its reservation is written; so it covers a gate that died, and nothing else.
-LEASE = timedelta(minutes=2)
+# Longer than a gate's pause between two extensions by far, also where its clock is behind the
+# worker's, and a call of it is sent on only where its reservation is written; so it covers a gate
+# that died, and nothing else.
+LEASE = timedelta(minutes=4)
 COST_CENTER, TEAM, MODEL = 1, 2, 3  # levels: whose limit it is
 
 
