@@ -14,7 +14,7 @@ from django.core.checks import CheckMessage, Warning
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connection
 
-LOGIN = ("USER", "PASSWORD", "HOST", "PORT")
+LOGIN = ("USER", "PASSWORD", "HOST", "PORT", "OPTIONS")
 HAS_OTHERS_RIGHTS = """
 SELECT rolsuper, rolreplication OR rolcreaterole, EXISTS (
     SELECT FROM pg_class

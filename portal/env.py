@@ -16,19 +16,19 @@ from django.core.exceptions import ImproperlyConfigured
 
 from apps.manifests import cel, scaling
 
-_MISSING = object()
+MISSING = object()
 _HOST = re.compile(r"\.?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _PINNED = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
 
 
-def env_str(name: str, default: object = _MISSING) -> str:
+def env_str(name: str, default: object = MISSING) -> str:
     """Return the variable's text. Raises ImproperlyConfigured when it is missing and has no
     default.
     """
     value = os.environ.get(name)
     if value:
         return value
-    if default is _MISSING:
+    if default is MISSING:
         raise ImproperlyConfigured(f"{name} is not set. See the table of variables in README.md.")
     return str(default)
 
@@ -131,7 +131,7 @@ def env_percents(name: str, default: str) -> tuple[int, ...]:
 
 
 def env_url(
-    name: str, default: object = _MISSING, *, schemes: tuple[str, ...] = ("http", "https")
+    name: str, default: object = MISSING, *, schemes: tuple[str, ...] = ("http", "https")
 ) -> str:
     """Return an address without a trailing slash; its scheme must be one of `schemes`."""
     value = env_str(name, default)
@@ -140,31 +140,13 @@ def env_url(
     return value.rstrip("/")
 
 
-def env_listen(name: str, default: object = _MISSING) -> str:
+def env_listen(name: str, default: object = MISSING) -> str:
     """Return an address to listen on, "host:port"; a host of IPv6 stands in brackets."""
     value = env_str(name, default)
     host, _, port = value.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise ImproperlyConfigured(f"{name} must be host:port, as 0.0.0.0:9003, not {value!r}.")
     return value
-
-
-def env_database(name: str, default: object = _MISSING) -> dict[str, str]:
-    """Return what a PostgreSQL address says, in Django's words: NAME, USER, PASSWORD, HOST, PORT.
-
-    Each is "" where it is not said; {} where the variable is not set and `default` is "".
-    """
-    url = urlsplit(env_url(name, default, schemes=("postgres", "postgresql")))
-    if not url.scheme:
-        return {}
-    socket = parse_qs(url.query).get("host", [""])[0]
-    return {
-        "NAME": unquote(url.path.lstrip("/")),
-        "USER": unquote(url.username or ""),
-        "PASSWORD": unquote(url.password or ""),
-        "HOST": unquote(url.hostname or "") or socket,
-        "PORT": str(url.port or ""),
-    }
 
 
 def env_hours(name: str) -> str:
@@ -259,12 +241,28 @@ def env_mail(name: str) -> MailServer:
     )
 
 
-def env_secret(name: str, default: object = _MISSING) -> str:
-    """Return a secret from NAME, or from the file that NAME_FILE names (a Vault mount)."""
-    path = os.environ.get(f"{name}_FILE")
+def env_secret(name: str, default: object = MISSING) -> str:
+    """Return a secret: what NAME says, or what is in the file that NAME_FILE names.
+
+    It is read at start-up; the files of logins that rotate are read again (portal/stores.py).
+    Raises ImproperlyConfigured where both are set, and for a file that is empty or not readable.
+    """
+    path = env_file_of(name)
     if not path:
         return env_str(name, default)
     try:
-        return Path(path).read_text().strip()
-    except OSError as error:
-        raise ImproperlyConfigured(f"{name}_FILE cannot be read: {error.strerror}.") from error
+        value = Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ImproperlyConfigured(f"{name}_FILE cannot be read: {why}.") from error
+    if not value:
+        raise ImproperlyConfigured(f"{name}_FILE names an empty file.")
+    return value
+
+
+def env_file_of(name: str) -> str:
+    """Return the path of the file that a secret is in; "" where its variable holds it itself."""
+    path = os.environ.get(f"{name}_FILE", "")
+    if path and os.environ.get(name):
+        raise ImproperlyConfigured(f"{name} and {name}_FILE are both set: set one of them.")
+    return path

@@ -10,7 +10,6 @@ from portal.env import (
     env_bool,
     env_choice,
     env_cost,
-    env_database,
     env_decimal,
     env_hosts,
     env_hours,
@@ -28,6 +27,7 @@ from portal.env import (
     env_url,
     env_zone,
 )
+from portal.stores import LIMITS, PASSWORD, check_same, env_broker, env_database
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 SIGNERS = ("file", "kms", "transit")  # where a private key that signs may be
@@ -127,25 +127,44 @@ TEMPLATES = [
 ]
 
 # -- Database, queue -----------------------------------------------------------------------------
+# "iam": who connects to the database shows a token of AWS IAM instead of a password.
+_login = env_choice("DATABASE_LOGIN", PASSWORD, (PASSWORD, "iam"))
+# The database itself, for what needs a session of its own, where DATABASE_URL leads to a pooler in
+# transaction mode (apps/integrations/postgres); {}: DATABASE_URL leads there.
+DATABASE_DIRECT = env_database(
+    "DATABASE_DIRECT_URL", "", beside="DATABASE_PASSWORD", login=_login, options=LIMITS
+)
 # The portal's role: it owns no table and may do only what portal/privileges.py says.
 DATABASES = {
-    "default": env_database("DATABASE_URL")
+    "default": env_database(
+        "DATABASE_URL",
+        beside="DATABASE_PASSWORD",
+        login=_login,
+        options={"is_pooled": True} if DATABASE_DIRECT else LIMITS,
+    )
     | {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "apps.integrations.postgres",
+        # Each thread keeps its connection. There is no pool in the process: it would have as many
+        # as there are threads, cannot be shared by pods, and would keep a password that rotated.
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {
-            "connect_timeout": 5,
-            "options": "-c statement_timeout=30000 -c lock_timeout=10000",
-        },
     }
 }
+check_same(DATABASE_DIRECT, DATABASES["default"])
 DATABASE_NAME, DATABASE_ROLE = (str(DATABASES["default"][name]) for name in ("NAME", "USER"))
 # The same database as its owner. Set it for `manage.py migrate` and `manage.py grant_privileges`
 # alone, which are all that connect with it (portal/database.py).
-MIGRATIONS_DATABASE = env_database("MIGRATIONS_DATABASE_URL", "")
-REDIS_URL = env_url("REDIS_URL", schemes=("redis", "rediss"))
-CELERY_BROKER_URL = REDIS_URL
+MIGRATIONS_DATABASE = env_database(
+    "MIGRATIONS_DATABASE_URL",
+    "",
+    beside="MIGRATIONS_DATABASE_PASSWORD",
+    login=_login,
+    options=LIMITS,
+)
+_broker = env_broker("REDIS_URL", beside="REDIS_PASSWORD")
+REDIS_URL = _broker.address  # without its login
+REDIS_LOGIN = _broker.login
+CELERY_BROKER_URL = _broker.for_celery
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
@@ -336,7 +355,7 @@ AUDIT_RETENTION_DAYS = env_int("AUDIT_RETENTION_DAYS", 2192, minimum=1)
 AUDIT_CHECKPOINT_SECONDS = env_int("AUDIT_CHECKPOINT_SECONDS", 300, minimum=1)
 
 # -- Git and the cluster ---------------------------------------------------------------------------
-GITOPS_REMOTE = env_str("GITOPS_REMOTE")
+GITOPS_REMOTE = env_secret("GITOPS_REMOTE")
 GITOPS_BRANCH = env_str("GITOPS_BRANCH", "main")
 GITOPS_WORKDIR = env_str("GITOPS_WORKDIR")
 KUBECONFIG = env_str("KUBECONFIG", "")  # empty: the pod's own service account

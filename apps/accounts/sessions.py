@@ -8,8 +8,7 @@ import base64
 import hashlib
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +16,6 @@ from cryptography.fernet import Fernet, InvalidToken
 from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.models import Session
-from django.db import connection
 from django.http import HttpRequest
 
 from apps.accounts.claims import Identity
@@ -25,6 +23,7 @@ from apps.accounts.models import User
 from apps.accounts.provider import request_tokens
 from apps.common.clocks import CLOCKS_APART
 from apps.integrations.oidc.client import GrantRefused
+from apps.integrations.postgres.direct import held_alone
 
 TOKENS, STARTED_AT, SEEN_AT, AUTH_TIME, ACR, TEAM, FACTS = (
     "tokens",
@@ -38,6 +37,7 @@ TOKENS, STARTED_AT, SEEN_AT, AUTH_TIME, ACR, TEAM, FACTS = (
 # another pod may have kept the token, by a clock that is behind
 REFRESH_BEFORE_SECONDS = 60 + CLOCKS_APART.total_seconds()
 NOTE_EVERY_SECONDS = 60
+LOCKED_SECONDS = 10  # longer than the provider may take for one renewal
 
 
 def begin(
@@ -149,20 +149,13 @@ def _is_fresh(tokens: dict[str, Any]) -> bool:
     return bool(tokens["expires_at"] - time.time() > REFRESH_BEFORE_SECONDS)
 
 
-@contextmanager
-def _one_at_a_time(name: str) -> Iterator[None]:
-    """Hold a database lock without a transaction: a refresh token that is used twice ends the
-    person's sign-in.
+def _one_at_a_time(name: str) -> AbstractContextManager[None]:
+    """Hold a lock of the session for as long as the provider takes: a refresh token that is used
+    twice ends the person's sign-in.
     """
-    key = int.from_bytes(
-        hashlib.sha256(f"session {name}".encode()).digest()[:8], "big", signed=True
-    )
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [key])
-        try:
-            yield
-        finally:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [key])
+    digest = hashlib.sha256(f"session {name}".encode()).digest()
+    key = int.from_bytes(digest[:8], "big", signed=True)
+    return held_alone(key, seconds=LOCKED_SECONDS)
 
 
 def _cipher() -> Fernet:

@@ -4,12 +4,13 @@ record (apps/prompts), which decides what is kept and does it.
 
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from apps.gateway.gate.answers import Used
 from apps.gateway.gate.calls import Call
 from apps.gateway.gate.refusals import Refusal
 from apps.gateway.gate.steps import Away, Finding, Verdict
-from apps.integrations import postgres
+from apps.integrations.postgres import direct
 from apps.integrations.wrappers import prompt_wrapper
 from apps.metering.gate.counts import Basis
 from apps.prompts.capture import link
@@ -30,7 +31,7 @@ class PromptRecording:
         """Return the step with the database and the key service that the settings name; neither is
         asked yet. Raises ValueError where no key that wraps is named.
         """
-        address = postgres.address(seconds=link.SECONDS)
+        address = partial(direct.address, seconds=link.SECONDS)
         ring = KeyRing(link.Link(address), prompt_wrapper())
         return cls(Recorder(ring, Writer(link.Link(address))))
 

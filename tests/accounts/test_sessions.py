@@ -216,11 +216,16 @@ class TestRenewal:
         assert asked == []
 
     def test_is_one_at_a_time_under_every_name(self):
+        held = (
+            "SELECT count(*) FROM pg_locks JOIN pg_database AS d ON d.oid = database"
+            " WHERE locktype = 'advisory' AND datname = current_database()"
+        )
         for name in "abcdefgh":
             with sessions._one_at_a_time(name), connection.cursor() as cursor:
-                held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
-                cursor.execute(f"{held} AND pid = pg_backend_pid()")
+                cursor.execute(held)
                 assert cursor.fetchone() == (1,)
+            with sessions._one_at_a_time(name):  # it was given back
+                pass
 
 
 def test_every_periodic_task_is_one_that_the_worker_knows():

@@ -14,6 +14,7 @@ import time
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import product
 from statistics import quantiles
 from typing import Any
@@ -130,9 +131,9 @@ def load_results() -> list[Result]:
 def a_purse() -> Any:
     from apps.gateway.purse.purse import Budgets
     from apps.gateway.purse.writer import Writer
-    from apps.integrations import postgres
+    from apps.integrations.postgres import direct
 
-    address = postgres.address(seconds=10)
+    address = partial(direct.address, seconds=10)
     return Budgets(Writer(address, lambda: datetime.now(UTC), timeout=10), "https://portal.test")
 
 

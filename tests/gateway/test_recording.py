@@ -75,7 +75,7 @@ class TestPromptRecording:
     def test_says_away_in_the_gates_words(self):
         async def refused():
             async with recorder() as made:
-                made._writer._link = link.Link("host=127.0.0.1 port=1")
+                made._writer._link = link.Link(lambda: "host=127.0.0.1 port=1")
                 await PromptRecording(made).request(CALL, Verdict(), None)
 
         with pytest.raises(Away, match="database does not answer"):

@@ -6,12 +6,13 @@ import os
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
 from django.db import connection
 
 from apps.common.envelope import FileWrapper, Sealed, open_sealed, seal
-from apps.integrations import postgres
+from apps.integrations.postgres import direct
 from apps.prompts.capture.keyring import KeyRing
 from apps.prompts.capture.keyring import bound_to as key_bound_to
 from apps.prompts.capture.link import Link
@@ -52,7 +53,7 @@ def both(**changes):
 @asynccontextmanager
 async def recorder(terms=None, wrapper=WRAPPER, **options):
     """Give a recorder at the tests' database, which reads its terms from there unless told."""
-    where = postgres.address(seconds=2)
+    where = partial(direct.address, seconds=2)
     links = [Link(where), Link(where)]
     ring = KeyRing(links[0], wrapper)
     made = Recorder(ring, Writer(links[1]), **options)

@@ -15,6 +15,8 @@ def main(name: str) -> None:
         raise SystemExit(f"No process is called {name!r}. There are: {', '.join(PROCESSES)}.")
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
     django.setup()
+    # who leads holds a lock for as long as its connection lives, which no pooler may share
+    import_module("apps.integrations.postgres.direct").use_for_this_process()
     import_module(f"worker.processes.{name}").run_from_settings()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from uuid import UUID
 
 from django.conf import settings
@@ -29,7 +30,7 @@ from apps.gateway.purse.bounds import Bound, bound, cost
 from apps.gateway.purse.terms import MINUTE, BudgetLimit, Terms, of_grant
 from apps.gateway.purse.turns import Answer, Limit, Settled, Short, Wanted, Whose
 from apps.gateway.purse.writer import TIMEOUT, Writer
-from apps.integrations import postgres
+from apps.integrations.postgres import direct
 from apps.manifests.gateway import BATCH
 from apps.metering.gate.counts import Basis
 
@@ -42,7 +43,8 @@ DOUBLE = "its request id is another call's"
 def from_settings() -> "Budgets":
     """Return the purse of a process of this deployment."""
     longest = timedelta(seconds=settings.GATE_CALL_SECONDS) + MINUTE
-    writer = Writer(postgres.address(seconds=TIMEOUT), now, longest=longest)
+    where = partial(direct.address, seconds=TIMEOUT)
+    writer = Writer(where, now, longest=longest)
     return Budgets(writer, settings.PORTAL_URL)
 
 

@@ -18,10 +18,16 @@ from time import monotonic
 from uuid import UUID
 
 import psycopg
-from psycopg.errors import DeadlockDetected, SerializationFailure, UniqueViolation
+from psycopg.errors import (
+    DeadlockDetected,
+    ReadOnlySqlTransaction,
+    SerializationFailure,
+    UniqueViolation,
+)
 
 from apps.gateway.gate.steps import Away
 from apps.gateway.purse.turns import LEASE, SQL, Answer, Settled, Turn, Wanted, answers, parameters
+from apps.integrations.postgres.direct import Address, connected
 
 TIMEOUT = 2.0  # seconds that a caller waits for the database, at most
 SETTLED_WITHIN = 0.005  # seconds: a turn that only settles waits so long for calls to reserve
@@ -32,6 +38,10 @@ AT_ONCE = 400  # calls of a turn
 MOST_WAITING = 20_000  # of each kind: a gate that cannot tell what it settled takes no more calls
 TRIES = 3  # of a turn that the database refused because of another one
 AWAY = "its budgets' database does not answer"
+# a database that reads only is handing over: what it did not take, its successor takes
+AWAY_ERRORS = (
+    psycopg.OperationalError, psycopg.InterfaceError, OSError, ReadOnlySqlTransaction,
+)  # fmt: skip
 log = logging.getLogger(__name__)
 
 
@@ -49,13 +59,13 @@ class _Waiting:
 
 @dataclass
 class Writer:
-    """Reserves and settles for one process. address: of the database, for psycopg; now: tells the
-    time; longest: for so long the lease of a call goes on at most.
+    """Reserves and settles for one process. address: tells where the database is, for psycopg, at
+    each connection; now: tells the time; longest: for so long the lease of a call goes on at most.
 
     It lives in one event loop: `reserve` starts it there, `close` ends it.
     """
 
-    address: str
+    address: Address
     now: Callable[[], datetime]
     timeout: float = TIMEOUT
     longest: timedelta = LONGEST_HELD
@@ -259,7 +269,7 @@ class Writer:
                     return await self._execute(turn)
             except (DeadlockDetected, SerializationFailure, UniqueViolation):
                 self.tried_again += 1  # rolled back: another turn was in its way
-            except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as problem:
+            except AWAY_ERRORS as problem:
                 log.warning("the purse's database: %s", problem or "no answer in time")
                 self._away_until = monotonic() + PAUSE
                 await self._disconnect()
@@ -278,7 +288,7 @@ class Writer:
     async def _connected(self) -> psycopg.AsyncConnection:
         if self._connection is None or self._connection.closed:
             await asyncio.sleep(max(0.0, self._away_until - monotonic()))
-            self._connection = await psycopg.AsyncConnection.connect(self.address, autocommit=True)
+            self._connection = await connected(self.address)
         return self._connection
 
     async def _disconnect(self) -> None:

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import psycopg
 
+from apps.integrations.postgres.direct import Address, connected
+
 SECONDS = 2.0  # the longest that one use takes
 REFUSED = (psycopg.IntegrityError, psycopg.DataError)
 Made = TypeVar("Made")
@@ -21,13 +23,13 @@ class Away(Exception):
 
 
 class Link:
-    """One connection. address: of the database, for psycopg; where: what people read of it when it
-    is away.
+    """One connection. address: tells where the database is, for psycopg, at each connection;
+    where: what people read of it when it is away.
     """
 
     def __init__(
         self,
-        address: str,
+        address: Address,
         *,
         where: str = "the prompt record's database does not answer",
         seconds: float = SECONDS,
@@ -51,7 +53,7 @@ class Link:
 
     async def _do(self, do: Callable[[Connection], Awaitable[Made]]) -> Made:
         if self._connection is None or self._connection.closed:
-            self._connection = await psycopg.AsyncConnection.connect(self._address, autocommit=True)
+            self._connection = await connected(self._address)
         return await do(self._connection)
 
     async def close(self) -> None:

@@ -83,7 +83,8 @@ def told(pipe: Connection) -> Spent:
 
 async def spend(plan: Plan) -> Spent:
     """Reserve, wait a little and settle, many calls at once."""
-    writer, dice = Writer(plan.address, lambda: plan.at, timeout=30), random.Random(plan.seed)  # noqa: S311
+    writer = Writer(lambda: plan.address, lambda: plan.at, timeout=30)
+    dice = random.Random(plan.seed)  # noqa: S311
     spent = Spent(refused=[])
     left = asyncio.Semaphore(plan.at_once)
 

@@ -5,6 +5,7 @@ import uuid
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 
 import pytest
 from django.db import connection
@@ -19,7 +20,7 @@ from apps.gateway.gate.transaction import Steps, Transaction
 from apps.gateway.purse.purse import Budgets
 from apps.gateway.purse.turns import LEASE, Settled
 from apps.gateway.purse.writer import Writer
-from apps.integrations import postgres
+from apps.integrations.postgres import direct
 from tests.chargeback.pricing import price
 from tests.factories import CostCenterFactory, RegisteredModelFactory, TeamFactory, UserFactory
 from tests.gateway.gate.passing import OpenGuard, OpenRecord
@@ -59,7 +60,7 @@ class Clock:
 @asynccontextmanager
 async def purse_of(clock=None, address=None):
     clock = clock or Clock()
-    found = Budgets(Writer(address or postgres.address(seconds=2), clock), PORTAL)
+    found = Budgets(Writer(address or partial(direct.address, seconds=2), clock), PORTAL)
     await load(found, clock.at)
     try:
         yield found
@@ -261,10 +262,10 @@ class TestReserve:
 
         async def work():
             async with purse_of() as purse:
-                purse.writer.address = "host=/nowhere dbname=none connect_timeout=2"
+                purse.writer.address = lambda: "host=/nowhere dbname=none connect_timeout=2"
                 with pytest.raises(Away):
                     await purse.reserve(a_call())
-                purse.writer.address = postgres.address(seconds=2)
+                purse.writer.address = partial(direct.address, seconds=2)
                 await purse.reserve(a_call())
 
         asyncio.run(work())

@@ -16,7 +16,7 @@ from apps.access.holds.models import BudgetReservation, Counter, SettledCall
 from apps.gateway.gate.refusals import Refusal
 from apps.gateway.purse import upkeep
 from apps.gateway.purse.turns import LEASE, Limit, Whose
-from apps.integrations import postgres
+from apps.integrations.postgres import direct
 from tests.factories import CostCenterFactory, RegisteredModelFactory, TeamFactory
 from tests.gateway.purse import spenders
 from tests.gateway.purse.test_purse import Clock, close_after, load, purse_of
@@ -35,7 +35,7 @@ def teams(committed):
 
 def plan(seed, **changes):
     values = {
-        "address": postgres.address(seconds=30), "at": AT, "calls": 150,
+        "address": direct.address(seconds=30), "at": AT, "calls": 150,
         "at_once": 25, "most": Decimal(2), "seed": seed,
         "whoses": [Whose(AT, "CC-1", "claims", model) for model in MODELS],
     }  # fmt: skip

@@ -269,8 +269,8 @@ class TestAway:
 
         async def run():
             async with recorder(terms()) as made:
-                made._writer._link = Link(nowhere)
-                made._ring._link = Link(nowhere)
+                made._writer._link = Link(lambda: nowhere)
+                made._ring._link = Link(lambda: nowhere)
                 await made.keep(half())
 
         with pytest.raises(Away, match="database does not answer"):

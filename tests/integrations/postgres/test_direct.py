@@ -3,7 +3,7 @@
 from django.db import connection
 from psycopg.conninfo import conninfo_to_dict
 
-from apps.integrations import postgres
+from apps.integrations.postgres import direct
 
 
 class TestAddress:
@@ -16,7 +16,7 @@ class TestAddress:
         }  # fmt: skip
         for name, value in ours.items():
             monkeypatch.setitem(connection.settings_dict, name, value)
-        assert conninfo_to_dict(postgres.address(seconds=4)) == {
+        assert conninfo_to_dict(direct.address(seconds=4)) == {
             "dbname": "portal", "user": "quartermaster_portal", "password": "it's a 'secret'",
             "host": "db.example.com", "port": "6432", "sslmode": "verify-full",
             "sslrootcert": "/etc/ca.pem", "application_name": "quartermaster-gate",
@@ -26,7 +26,7 @@ class TestAddress:
     def test_leaves_out_what_is_not_set(self, monkeypatch):
         for name in ("USER", "PASSWORD", "PORT"):
             monkeypatch.setitem(connection.settings_dict, name, "")
-        found = conninfo_to_dict(postgres.address(seconds=1))
+        found = conninfo_to_dict(direct.address(seconds=1))
         assert not {"user", "password", "port", "sslmode"} & set(found)
         # fewer than two seconds are rounded up by libpq itself, which warns of them
         assert found["connect_timeout"] == "2"
