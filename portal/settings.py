@@ -397,6 +397,8 @@ ROLE_RECERTIFICATION_DAYS = env_int("ROLE_RECERTIFICATION_DAYS", 180, minimum=1)
 # -- Versions whose replicas come and go with their callers ----------------------------------------
 SCALING_URL = env_url("SCALING_URL", f"{PORTAL_URL}/v1/scaling")  # where KEDA asks for demand
 SCALING_TOKEN_FILE = env_str("SCALING_TOKEN_FILE")
+# the key that engines ask for; read at each use, by who evaluates and by the gate
+ENGINE_KEY_FILE = env_str("ENGINE_KEY_FILE", "")
 SCALING_POLL_SECONDS = env_int("SCALING_POLL_SECONDS", 15, minimum=1)
 # a call is demand for so long after its end
 SCALING_WINDOW_SECONDS = env_int("SCALING_WINDOW_SECONDS", 60, minimum=5)

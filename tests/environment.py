@@ -57,6 +57,7 @@ def configure() -> None:
     """Set what the settings need, where the caller did not."""
     (STATE / "ingest-token").write_text("ingest-token-of-the-tests\n")
     (STATE / "scaling-token").write_text("scaling-token-of-the-tests\n")
+    (STATE / "engine-key").write_text("engine-key-of-the-tests\n")
     defaults = {
         "SECRET_KEY": "only-for-tests",
         "PORTAL_URL": "http://testserver",
@@ -76,6 +77,7 @@ def configure() -> None:
         "GATEWAY_URL": "http://127.0.0.1:3",
         "USAGE_INGEST_TOKEN_FILE": str(STATE / "ingest-token"),
         "SCALING_TOKEN_FILE": str(STATE / "scaling-token"),
+        "ENGINE_KEY_FILE": str(STATE / "engine-key"),
         "DJANGO_SETTINGS_MODULE": "portal.settings",
         "AWS_ACCESS_KEY_ID": "tests",  # boto3 would ask the machine's metadata service for a role
         "AWS_SECRET_ACCESS_KEY": "only-for-tests",

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from apps.common.counts import counted
 from apps.common.token_claims import COST_CENTER, LONGEST_COST_CENTER
 from apps.manifests import cel
-from apps.manifests.names import MODELS, checked, labels, serving_name
+from apps.manifests.names import ENGINE_KEY, MODELS, checked, labels, serving_name
 from apps.manifests.text import CannotRender, Manifest
 
 MODEL_HEADER = "x-ai-eg-model"
@@ -221,6 +221,27 @@ def backend_objects(
             "spec": {"endpoints": [{"fqdn": {"hostname": host, "port": 80}}]},
         },
     ]
+
+
+def key_policy(*, model: str, number: int) -> Manifest:
+    """Return what makes the gateway show a version's engine the key of its namespace, in place of
+    the caller's own token.
+
+    One for each version: a backend may have one, and one may have 16 backends. Where the Secret is
+    missing, Envoy AI Gateway sends no call on.
+    """
+    name = serving_name(model, number)
+    target = {"group": "aigateway.envoyproxy.io", "kind": "AIServiceBackend", "name": name}
+    return {
+        "apiVersion": "aigateway.envoyproxy.io/v1beta1",
+        "kind": "BackendSecurityPolicy",
+        "metadata": {"name": name, "namespace": MODELS, "labels": labels(model, number)},
+        "spec": {
+            "type": "APIKey",
+            "apiKey": {"secretRef": {"name": ENGINE_KEY}},
+            "targetRefs": [target],
+        },
+    }
 
 
 def _policy(kind: str, model: str, namespace: str, spec: Manifest) -> Manifest:

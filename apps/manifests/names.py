@@ -10,6 +10,11 @@ OWNER_LABELS = {"app.kubernetes.io/managed-by": "quartermaster"}
 DIGEST_ANNOTATION = "quartermaster.dev/manifest-digest"
 MODELS = "models"
 EVALS = "evals"
+# The Secret of each of the two namespaces with the keys that its engines take. The first is the one
+# that callers show, under the name by which Envoy AI Gateway looks for it; the others are taken so
+# that the first can change without an outage.
+ENGINE_KEY = "engine-key"
+ENGINE_KEY_SHOWN, ENGINE_KEY_FORMER, ENGINE_KEY_NEXT = "apiKey", "formerKey", "nextKey"
 _NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 LONGEST = 53  # `<name>-predictor` must fit a DNS label of 63
 

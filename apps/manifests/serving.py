@@ -3,7 +3,8 @@
 Traps held here: cpu and memory are always set (else the runtime's 2 GiB limit stays and the engine
 is killed); the mode and the autoscaler are named (the cluster's defaults differ); a GPU pod
 tolerates the GPU taint; `serviceAccountName` is set (else there is no role to read the bucket
-with); `model.name` is never set; the engine's arguments are those that its own parser takes. A warm
+with); `model.name` is never set; the engine's arguments are those that its own parser takes; an
+engine takes no call without a key of its namespace's Secret, and does not start without it. A warm
 version runs on no Spot machine, for its callers wait for nobody's second start; one that sleeps,
 and a candidate under evaluation, prefer Spot and take on-demand where there is none. How large a
 replica is, and how many there are, is what was proposed (serving_settings.py).
@@ -16,7 +17,17 @@ from math import ceil
 
 from apps.manifests.capacity import CAPACITY_TYPE, GPU, INSTANCE_TYPE, SPOT
 from apps.manifests.engine_args import checked as checked_arguments
-from apps.manifests.names import DIGEST_ANNOTATION, EVALS, OWNER_LABELS, checked, labels
+from apps.manifests.names import (
+    DIGEST_ANNOTATION,
+    ENGINE_KEY,
+    ENGINE_KEY_FORMER,
+    ENGINE_KEY_NEXT,
+    ENGINE_KEY_SHOWN,
+    EVALS,
+    OWNER_LABELS,
+    checked,
+    labels,
+)
 from apps.manifests.serving_settings import SHM, USUAL, ServingSettings
 from apps.manifests.text import Manifest
 
@@ -27,6 +38,12 @@ START_SECONDS = 1800
 # a node, an image and the weights come before an engine starts
 START_AT_LEAST = timedelta(minutes=45)
 BEFORE_START = timedelta(minutes=15)
+# An engine that starts takes all three, so that the one that callers show may change while it runs.
+_KEYS = {
+    "ENGINE_KEY": ENGINE_KEY_SHOWN,
+    "ENGINE_KEY_FORMER": ENGINE_KEY_FORMER,
+    "ENGINE_KEY_NEXT": ENGINE_KEY_NEXT,
+}
 # Argo CD applies these before what needs them: KServe calls a service whose runtime is not there
 # yet invalid.
 _FIRST = {"argocd.argoproj.io/sync-wave": "-1"}
@@ -270,12 +287,16 @@ def _engine(image: str, start_seconds: int) -> Manifest:
                 "--enable-prompt-tokens-details",
                 # else a streamed completion tells no usage: AI Gateway asks for it in chats alone
                 "--enable-force-include-usage",
+                # filled in by the kubelet; vLLM leaves out what is empty, and logs none
+                "--api-key",
+                *(f"$({variable})" for variable in _KEYS),
             ]
         ),
         "ports": [{"containerPort": 8080, "protocol": "TCP"}],
         "env": [
             {"name": "HF_HUB_OFFLINE", "value": "1"},
             {"name": "VLLM_NO_USAGE_STATS", "value": "1"},
+            *(_from_secret(variable, key) for variable, key in _KEYS.items()),
         ],
         "startupProbe": probe
         | {"periodSeconds": 10, "failureThreshold": max(ceil(start_seconds / 10), 1)},
@@ -287,4 +308,14 @@ def _engine(image: str, start_seconds: int) -> Manifest:
         },
         "volumeMounts": [{"name": "shm", "mountPath": SHM}],
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+
+
+def _from_secret(variable: str, key: str) -> Manifest:
+    """Return a variable whose value no manifest holds. It is not optional: where it is missing the
+    pod does not start, else its name in the arguments would be a key that everybody knows.
+    """
+    return {
+        "name": variable,
+        "valueFrom": {"secretKeyRef": {"name": ENGINE_KEY, "key": key}},
     }

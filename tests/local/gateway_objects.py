@@ -4,9 +4,11 @@ behind them.
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from apps.manifests.gateway import Issuer, security_policy
+from apps.manifests.gateway import key_policy as product_key_policy
 
 Json = dict[str, Any]
 AUDIENCE = "quartermaster-gateway"
@@ -61,6 +63,22 @@ def version(name: str, *, host: str = "", schema: Json = OPENAI) -> list[Json]:
         },
         {"kind": "Backend", "metadata": meta, "spec": {"endpoints": [{"fqdn": fqdn}]}},
     ]
+
+
+def secret(key: str, *, name: str = "engine-key", **more: str) -> Json:
+    """Return the Secret whose key the gateway shows to engines."""
+    data = {"apiKey": key} | more
+    return {
+        "kind": "Secret",
+        "metadata": {"namespace": "models", "name": name},
+        "data": {field: base64.b64encode(value.encode()).decode() for field, value in data.items()},
+    }
+
+
+def key_policy(name: str) -> Json:
+    """Return the BackendSecurityPolicy of a version, whose name has the form `model-v1`."""
+    model, _, number = name.rpartition("-v")
+    return product_key_policy(model=model, number=int(number))
 
 
 def route(model: str, weights: dict[str, int], limit_cost: str = "total_tokens") -> Json:

@@ -55,18 +55,30 @@ class TestEveryRole:
         for rule in rules(path):
             assert not ENTRANCES & set(rule["resources"]), rule
 
-    def test_reads_secrets_in_three_known_places_only(self):
+    def test_reads_secrets_in_known_places_only(self):
         readers = {
             path.stem
             for path in every_file()
             for rule in rules(path)
             if "secrets" in rule["resources"]
         }
-        assert readers == {"argocd", "keda", "kserve"}
+        assert readers == {"argocd", "gateway", "kserve", "keda", "kubelet"}
         for rule in rules(RBAC / "kserve.yaml"):
             if "secrets" in rule["resources"]:
                 assert rule["resourceNames"] == ["storage-config"]
                 assert rule["verbs"] == ["get"]
+
+    @pytest.mark.parametrize(
+        ("name", "places"), [("gateway", ["models"]), ("kubelet", ["models", "evals"])]
+    )
+    def test_reads_the_engines_key_and_no_other_secret_where_it_must(self, name, places):
+        found = [
+            (document["metadata"]["namespace"], rule["resourceNames"])
+            for document in documents(RBAC / f"{name}.yaml")
+            for rule in document.get("rules", [])
+            if "secrets" in rule["resources"]
+        ]
+        assert found == [(place, ["engine-key"]) for place in places]
 
 
 class TestPortal:

@@ -147,7 +147,8 @@ class TestRoles:
             ("kubelet", "create", "pods", False),
             ("gateway", "patch", "aigateway.envoyproxy.io|aigatewayroutes/status", True),
             ("gateway", "patch", "aigateway.envoyproxy.io|aigatewayroutes", False),
-            ("gateway", "get", "secrets", False),
+            ("gateway", "get", "secrets", False),  # none but one by its name
+            ("kubelet", "get", "secrets", False),
             ("hook", "patch", "serving.kserve.io|inferenceservices", False),
             ("keda", "patch", "apps|deployments/scale", True),
             ("keda", "patch", "apps|deployments", False),

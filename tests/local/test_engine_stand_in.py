@@ -1,5 +1,4 @@
 import json
-import os
 import signal
 import struct
 import subprocess
@@ -8,67 +7,22 @@ import threading
 import time
 from base64 import b64decode
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
+from deploy.local.engine.stand_in.__main__ import keys_of
 from deploy.local.engine.stand_in.engine import Engine, PrefixCache
 from deploy.local.engine.stand_in.metrics import Metrics
 from deploy.local.engine.stand_in.model import BadModel, load_model
 from deploy.local.engine.stand_in.protocol import COMPLETIONS, Usage, parse_question
 from deploy.local.engine.stand_in.seats import Seats
-from deploy.local.stack.ports import free_port
+from tests.local.stand_in_process import stand_in
 from tests.local.tiny_model import make_tiny_model
 
 ROOT = Path(__file__).parents[2]
 SECRET = "Okafor-the-member"
-
-
-@contextmanager
-def stand_in(
-    folder: Path, log: Path, *flags: str
-) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
-    """A real stand-in on a free port."""
-    port = free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "deploy.local.engine",
-        "--model",
-        str(folder),
-        f"--port={port}",
-    ]
-    environment = {**os.environ, "ENGINE": "stand-in", "STAND_IN_TOKENS_PER_SECOND": "0"}
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*command, "--served-model-name", "m-v1", *flags],
-            cwd=ROOT,
-            env=environment,
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        with httpx.Client(
-            base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=20
-        ) as client:
-            until = time.monotonic() + 30
-            while not _healthy(client):
-                assert process.poll() is None, log.read_text()
-                assert time.monotonic() < until
-                time.sleep(0.05)
-            yield client, process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _healthy(client: httpx.Client) -> bool:
-    try:
-        return client.get("/health").status_code == 200
-    except httpx.HTTPError:
-        return False
 
 
 @pytest.fixture(scope="module")
@@ -274,6 +228,47 @@ class TestOtherPaths:
         assert client.get("/nope").status_code == 404
         assert client.get("/v1/completions").status_code == 405
         assert client.get("/version").json()["version"].startswith("stand-in")
+
+
+@pytest.fixture(scope="module")
+def guarded(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    log = tmp_path_factory.mktemp("guarded") / "log"
+    with stand_in(folder, log, "--api-key", "k-one", "", "k-two", "--seed=1") as (client, _):
+        yield client
+    assert "k-one" not in log.read_text()
+    assert "k-two" not in log.read_text()
+
+
+class TestKey:
+    """As vLLM's own --api-key: what it guards, what it does not, and how it refuses."""
+
+    @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/embeddings", "/v2/rerank"])
+    @pytest.mark.parametrize("shown", [None, "Bearer", "Bearer k-three", "k-one", "Basic k-one"])
+    def test_is_asked_for_before_anything_is_read(
+        self, guarded: httpx.Client, path: str, shown: str | None
+    ) -> None:
+        headers = {} if shown is None else {"authorization": shown}
+        answer = guarded.post(path, content=b"{", headers=headers)
+        assert (answer.status_code, answer.json()) == (401, {"error": "Unauthorized"})
+
+    @pytest.mark.parametrize("shown", ["Bearer k-one", "bearer k-two"])
+    def test_may_be_any_of_those_that_it_was_given(self, guarded: httpx.Client, shown: str) -> None:
+        guarded.headers["authorization"] = shown
+        try:
+            assert chat(guarded).status_code == 200
+            assert guarded.get("/v1/models").status_code == 200
+        finally:
+            del guarded.headers["authorization"]
+
+    def test_is_asked_for_nowhere_else(self, guarded: httpx.Client) -> None:
+        for path in ("/health", "/metrics", "/version"):
+            assert guarded.get(path).status_code == 200
+        assert guarded.get("/v1/models").status_code == 401
+
+    def test_comes_from_the_variable_where_the_command_line_has_none(self) -> None:
+        assert keys_of([], {"VLLM_API_KEY": "k"}) == ("k",)
+        assert keys_of(["a", "b"], {"VLLM_API_KEY": "k"}) == ("a", "b")
+        assert keys_of([], {"VLLM_API_KEY": ""}) == keys_of(["", ""], {}) == ()
 
 
 class TestPooling:

@@ -15,7 +15,15 @@ from deploy.local.gateway.refusal import Refused
 from deploy.local.gateway.routes import descriptors, route_resource
 from deploy.local.gateway.tables import Lookup, lookup_from_json, lookup_of
 from deploy.local.gateway.wiring import Wiring
-from tests.local.gateway_objects import ISSUER, pod, policy, route, version
+from tests.local.gateway_objects import (
+    ISSUER,
+    key_policy,
+    pod,
+    policy,
+    route,
+    secret,
+    version,
+)
 from tests.local.gateway_stand import ROOT
 
 GATEWAY = ("ai-gateway", "ai-gateway")
@@ -314,6 +322,89 @@ class TestBackends:
         tables = compiled([*objects, *version("ext", host="models.example.test")])
         assert tables.endpoints == {}
         assert tables.references["models/prior-auth-extract/ext"].hostname == "models.example.test"
+
+
+class TestKeys:
+    """BackendSecurityPolicy: what an engine is shown in place of the caller's token."""
+
+    FIRST, SECOND = "prior-auth-extract-v1", "prior-auth-extract-v2"
+
+    def objects(self, *more):
+        return [*model_objects(), key_policy(self.FIRST), *more]
+
+    def keys(self, tables):
+        (found,) = tables.routes
+        return [ref.key for ref in found.rules[0].references]
+
+    def test_are_those_of_the_backends_that_a_policy_names(self):
+        tables = compiled(self.objects(secret(" k-1\n", formerKey="k-0")))
+        assert self.keys(tables) == ["k-1", ""]
+        assert verdict(tables, "BackendSecurityPolicy", self.FIRST).accepted
+        upstreams = lookup_of(tables).destinations.popitem()[1].upstreams
+        assert sorted(upstream.key for upstream in upstreams.values()) == ["", "k-1"]
+
+    def test_stay_out_of_everything_that_envoy_gets_and_of_what_is_printed(self):
+        tables = compiled(self.objects(secret("k-secret")))
+        assert self.keys(tables) == ["k-secret", ""]
+        files = [cluster_resources(tables, WIRING), route_resource(tables)]
+        assert "k-secret" not in f"{files}{listener_resource(tables, WIRING)}"
+        assert "k-secret" not in f"{tables}{lookup_of(tables)}"
+
+    def test_follow_the_secret(self):
+        before = compiled(self.objects(secret("k-1")))
+        after = compiled(self.objects(secret("k-2", formerKey="k-1")), before)
+        assert self.keys(after) == ["k-2", ""]
+
+    @pytest.mark.parametrize(
+        ("more", "words"),
+        [
+            ([], "secret engine-key"),
+            ([secret("k", name="another")], "secret engine-key"),
+            ([secret("  ")], "empty"),
+            ([{**secret("k"), "data": {"key": "aw=="}}], "does not contain key apiKey"),
+            ([{**secret("k"), "data": {"apiKey": "%"}}], "no text"),
+        ],
+        ids=["none", "another", "empty", "no such key", "broken"],
+    )
+    def test_that_are_missing_close_the_route(self, more, words):
+        tables = compiled(self.objects(*more))
+        assert tables.routes == ()
+        for kind, name in (("BackendSecurityPolicy", self.FIRST), ("AIGatewayRoute", MODEL)):
+            assert not verdict(tables, kind, name).accepted
+            assert words in verdict(tables, kind, name).message
+
+    def test_of_two_policies_for_one_backend_are_refused(self):
+        second = copy.deepcopy(key_policy(self.SECOND))
+        second["spec"]["targetRefs"] = key_policy(self.FIRST)["spec"]["targetRefs"]
+        tables = compiled(self.objects(secret("k"), second))
+        assert "multiple" in verdict(tables, "AIGatewayRoute", MODEL).message
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"type": "AWSCredentials"}, "AWSCredentials"),
+            ({"credentialOverride": {}}, "credentialOverride"),
+            ({"apiKey": {"secretRef": {"name": "engine-key", "namespace": "evals"}}}, "namespace"),
+            (
+                {
+                    "targetRefs": [
+                        {
+                            "group": "inference.networking.k8s.io",
+                            "kind": "InferencePool",
+                            "name": "p",
+                        }
+                    ]
+                },
+                "AIServiceBackends",
+            ),
+        ],
+    )
+    def test_that_would_be_played_otherwise_are_refused(self, change, words):
+        odd = key_policy(self.FIRST)
+        odd["spec"] |= change
+        tables = compiled([*model_objects(), odd, secret("k")])
+        found = verdict(tables, "BackendSecurityPolicy", self.FIRST)
+        assert (found.accepted, words in found.message) == (False, True)
 
 
 class TestAccess:

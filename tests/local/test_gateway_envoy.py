@@ -13,8 +13,19 @@ import pytest
 
 from apps.metering.access_log import read_record
 from apps.metering.models import Operation, Outcome, Unmetered
-from tests.local.gateway_objects import COHERE, ISSUER, pod, route, version
+from tests.local.gateway_objects import (
+    COHERE,
+    ISSUER,
+    key_policy,
+    pod,
+    policy,
+    route,
+    secret,
+    version,
+)
 from tests.local.gateway_stand import binaries, eventually, stand
+from tests.local.stand_in_process import stand_in
+from tests.local.tiny_model import make_tiny_model
 
 pytestmark = [
     pytest.mark.stack,
@@ -214,6 +225,82 @@ class TestTraces:
         (root,) = [one for one in self.spans(gateway, answer) if not one.parent_id]
         assert root.known.facts["status"] == 403
         assert "input_tokens" not in root.known.facts
+
+
+FENCED, FENCED_VERSION = "fenced", "fenced-v1"
+
+
+@pytest.fixture(scope="module")
+def engine(gateway, tmp_path_factory):
+    """The address of a stand-in that takes three keys, of which the gateway shows one."""
+    folder = tmp_path_factory.mktemp("fenced")
+    model = make_tiny_model(folder / "model")
+    args = ["--served-model-name", FENCED_VERSION, "--api-key", "key-1", "key-0", "key-2", ""]
+    with stand_in(model, folder / "log", *args) as (client, _):
+        address = str(client.base_url).rstrip("/")
+        backends = [*version(FENCED_VERSION), key_policy(FENCED_VERSION)]
+        policies = policy(FENCED, PLENTY, jwks=gateway.jwks)
+        found = [route(FENCED, {FENCED_VERSION: 100}), *policies, *backends]
+        gateway.put("engine-key", [secret("key-1", formerKey="key-0", nextKey="key-2")])
+        gateway.put("fenced", [*found, *pod(FENCED_VERSION, int(address.rpartition(":")[2]))])
+        eventually(lambda: gateway.chat(FENCED).status_code == 200)
+        yield address
+
+
+class TestEngineKey:
+    """The second fence: an engine that asks for a key, here the stand-in, behind the gateway."""
+
+    def straight(self, address, **headers):
+        body = {"model": FENCED_VERSION, "messages": [{"role": "user", "content": "hello"}]}
+        url = f"{address}/v1/chat/completions"
+        return httpx.post(url, json=body, headers=headers, trust_env=False)
+
+    def test_lets_calls_in_by_the_gateway_alone_and_only_those_are_counted(self, gateway, engine):
+        answer = gateway.chat(FENCED)
+        assert answer.status_code == 200
+        assert answer.json()["model"] == FENCED_VERSION
+        assert gateway.logged(answer)["gen_ai.usage.total_tokens"] > 0
+        for shown in ({}, {"authorization": f"Bearer {gateway.identity.token()}"}):
+            refused = self.straight(engine, **shown, **{"x-request-id": "past-the-gateway"})
+            assert (refused.status_code, refused.json()) == (401, {"error": "Unauthorized"})
+        assert gateway.logged(gateway.chat(FENCED))  # so what came before is written, too
+        assert "past-the-gateway" not in gateway.wiring.access_log.read_text()
+        assert "past-the-gateway" not in str(gateway.ingest.records)
+
+    def test_changes_under_calls_without_one_that_fails(self, gateway, engine):
+        answers = []
+
+        def rotate():
+            for key in ("key-2", "key-0", "key-1"):
+                time.sleep(0.5)
+                gateway.put("engine-key", [secret(key)])
+
+        rotating = threading.Thread(target=rotate)
+        rotating.start()
+        while rotating.is_alive() or len(answers) < 20:
+            answers.append(gateway.chat(FENCED, max_tokens=1).status_code)
+        assert Counter(answers) == {200: len(answers)}
+
+    def test_that_the_engine_does_not_know_is_an_engines_refusal(self, gateway, engine):
+        gateway.put("engine-key", [secret("of-another-cluster")])
+        refused = eventually(lambda: (answer := gateway.chat(FENCED)).status_code == 401 and answer)
+        gateway.put("engine-key", [secret("key-1")])
+        record = gateway.logged(refused)
+        assert record["response_code"] == 401
+        assert record["gen_ai.usage.total_tokens"] is None
+        eventually(lambda: gateway.chat(FENCED).status_code == 200)
+
+    def test_is_never_written_where_envoy_or_the_log_could_tell_it(self, gateway, engine):
+        assert gateway.chat(FENCED).status_code == 200
+        folder = gateway.wiring.folder
+        told = [
+            path
+            for path in folder.rglob("*")
+            if path.is_file() and path.name != "lookup.json" and b"key-1" in path.read_bytes()
+        ]
+        assert told == []
+        assert b"key-1" not in gateway.ingest.raw
+        assert gateway.wiring.lookup.stat().st_mode & 0o077 == 0
 
 
 class TestRecords:

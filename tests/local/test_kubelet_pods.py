@@ -1,4 +1,5 @@
 import copy
+from typing import ClassVar
 
 import pytest
 
@@ -88,9 +89,37 @@ class TestEnvironment:
         found = pods.environment(pods.read_pod(DOCUMENT), {"env": env}, "")
         assert found == {"A": "sha256:1", "B": ""}
 
-    def test_reads_no_secret(self) -> None:
-        env = [{"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]
-        with pytest.raises(ValueError, match="KEY"):
+    ENV: ClassVar = [
+        {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
+        {"name": "NONE", "valueFrom": {"secretKeyRef": {"name": "s", "key": "empty"}}},
+    ]
+
+    def test_fills_in_what_is_in_the_secrets_that_it_names(self) -> None:
+        container = {"env": self.ENV, "args": ["--api-key", "$(KEY)", "$(NONE)"]}
+        assert pods.secrets_of(container) == {"s"}
+        found = pods.environment(
+            pods.read_pod(DOCUMENT), container, "", {"s": {"k": "secret", "empty": ""}}
+        )
+        assert found == {"KEY": "secret", "NONE": ""}
+        assert pods.engine_arguments(container, found, "/w", 7)[:3] == ["--api-key", "secret", ""]
+
+    @pytest.mark.parametrize(
+        ("secrets", "words"),
+        [
+            ({}, 'secret "s" not found'),
+            ({"s": {"k": "secret"}}, "couldn't find key empty in Secret"),
+            ({"other": {"k": "1", "empty": ""}}, 'secret "s" not found'),
+        ],
+    )
+    def test_starts_nothing_without_one(
+        self, secrets: dict[str, dict[str, str]], words: str
+    ) -> None:
+        with pytest.raises(ValueError, match=words):
+            pods.environment(pods.read_pod(DOCUMENT), {"env": self.ENV}, "", secrets)
+
+    def test_refuses_what_it_cannot_read(self) -> None:
+        env = [{"name": "KEY", "valueFrom": {"configMapKeyRef": {"name": "s", "key": "k"}}}]
+        with pytest.raises(ValueError, match="KEY: only values"):
             pods.environment(pods.read_pod(DOCUMENT), {"env": env}, "")
 
 

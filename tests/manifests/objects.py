@@ -90,6 +90,7 @@ def rendered():
             **GATEWAY,
         ),
         *gateway.backend_objects(model=MODEL, number=7),
+        gateway.key_policy(model=MODEL, number=7),
         gateway.security_policy(model=MODEL, issuer=ISSUER, teams=["claims-review", "prior-auth"]),
         gateway.security_policy(model=MODEL, issuer=ISSUER, teams=[]),
         gateway.traffic_policy(model=MODEL, limits=[LIMIT], answers=ANSWERS),

@@ -6,6 +6,7 @@ Argo CD 3.5); Karpenter's are in test_karpenter_traps.py; what a schema or a web
 itself is in test_rendering.py and test_dry_run.py.
 """
 
+import base64
 import json
 import re
 from dataclasses import replace
@@ -15,7 +16,18 @@ import yaml
 from cel_expr_python import cel
 
 from apps.manifests import gateway, names, scaling, serving
-from apps.manifests.serving_settings import ServingSettings
+from apps.manifests.names import (
+    ENGINE_KEY,
+    ENGINE_KEY_FORMER,
+    ENGINE_KEY_NEXT,
+    ENGINE_KEY_SHOWN,
+    EVALS,
+    MODELS,
+)
+from apps.manifests.serving_settings import TUNABLE, ServingSettings
+from deploy.local.cluster import engine_key
+from deploy.local.gateway import keys
+from tests.local.cluster_context import cluster_context
 from tests.manifests.objects import (
     ANSWERS,
     GATEWAY,
@@ -51,6 +63,7 @@ STORED = {
     "SecurityPolicy": "gateway.envoyproxy.io/v1alpha1",
     "BackendTrafficPolicy": "gateway.envoyproxy.io/v1alpha1",
     "ScaledObject": "keda.sh/v1alpha1",
+    "BackendSecurityPolicy": "aigateway.envoyproxy.io/v1beta1",
 }
 BACKEND_SERVICE, BACKEND = gateway.backend_objects(model=MODEL, number=7)
 
@@ -232,6 +245,74 @@ class TestServingRuntime:
 
     def test_never_asks_the_internet(self):
         assert {"name": "HF_HUB_OFFLINE", "value": "1"} in ENGINE["env"]
+
+
+class TestEngineKey:
+    """An engine takes no call without a key, and no manifest holds one."""
+
+    def test_comes_from_the_secret_by_variables_that_the_kubelet_fills_in(self):
+        args = ENGINE["args"]
+        shown = args[args.index("--api-key") + 1 :]
+        assert shown == ["$(ENGINE_KEY)", "$(ENGINE_KEY_FORMER)", "$(ENGINE_KEY_NEXT)"]
+        from_secret = {
+            entry["name"]: entry["valueFrom"]["secretKeyRef"]
+            for entry in ENGINE["env"]
+            if "valueFrom" in entry
+        }
+        assert from_secret == {
+            "ENGINE_KEY": {"name": "engine-key", "key": "apiKey"},
+            "ENGINE_KEY_FORMER": {"name": "engine-key", "key": "formerKey"},
+            "ENGINE_KEY_NEXT": {"name": "engine-key", "key": "nextKey"},
+        }
+
+    def test_is_followed_by_nothing_that_would_be_taken_for_a_key(self):
+        """KServe puts a version's own arguments behind the runtime's."""
+        assert PREDICTOR["model"]["args"][0].startswith("--")
+
+    def test_can_be_set_by_no_proposal(self):
+        assert not {"--api-key", "--middleware", "--root-path"} & TUNABLE
+
+    def test_is_shown_by_the_gateway_to_the_engine_of_that_version(self):
+        policy = gateway.key_policy(model=MODEL, number=7)
+        assert policy["spec"]["targetRefs"] == [
+            {
+                "group": "aigateway.envoyproxy.io",
+                "kind": "AIServiceBackend",
+                "name": BACKEND_SERVICE["metadata"]["name"],
+            }
+        ]
+        assert policy["spec"]["apiKey"] == {"secretRef": {"name": "engine-key"}}
+        assert policy["metadata"]["namespace"] == BACKEND_SERVICE["metadata"]["namespace"]
+
+    def test_has_one_name_in_the_product_and_in_the_local_cluster(self):
+        names = (ENGINE_KEY, ENGINE_KEY_SHOWN, ENGINE_KEY_FORMER, ENGINE_KEY_NEXT)
+        assert names == (engine_key.NAME, engine_key.SHOWN, engine_key.FORMER, engine_key.NEXT)
+        assert engine_key.NAMESPACES == (MODELS, EVALS)
+        assert keys.IN_SECRET == ENGINE_KEY_SHOWN
+
+    def test_comes_to_a_cluster_in_one_secret_for_each_namespace(self):
+        text = (ROOT / "deploy/vault/engine-key.yaml").read_text()
+        brought = list(yaml.safe_load_all(text))
+        assert [one["metadata"]["namespace"] for one in brought] == [MODELS, EVALS]
+        for one in brought:
+            assert one["spec"]["target"]["name"] == ENGINE_KEY
+            fields = [entry["secretKey"] for entry in one["spec"]["data"]]
+            assert fields == [ENGINE_KEY_SHOWN, ENGINE_KEY_FORMER, ENGINE_KEY_NEXT]
+            place = f"engine-key/{one['metadata']['namespace']}"
+            sources = [entry["remoteRef"] for entry in one["spec"]["data"]]
+            assert sources == [{"key": place, "property": field} for field in fields]
+
+    def test_is_hexadecimal_locally_and_another_one_in_each_namespace(self, tmp_path):
+        made = engine_key.objects(cluster_context(tmp_path))
+        values = [
+            base64.b64decode(secret["data"][key]).decode()
+            for secret in made
+            for key in ("apiKey", "nextKey")
+        ]
+        assert len(set(values)) == 4
+        assert all(re.fullmatch("[0-9a-f]{64}", value) for value in values)
+        assert [secret["data"]["formerKey"] for secret in made] == ["", ""]
+        assert made == engine_key.objects(cluster_context(tmp_path))  # kept until it is rotated
 
 
 class TestLoader:

@@ -78,7 +78,7 @@ def check(context: Context, built: Release) -> list[str]:
         for obj in control.installation():
             cluster.apply(obj)
         with running(context, control.parts(context, cluster, built.programs, "valkey.test:6379")):
-            for obj in [*objects.shipped(), *objects.rendered()]:
+            for obj in [*objects.shipped(), objects.engine_key(), *objects.rendered()]:
                 cluster.apply(obj)
             try:
                 made = eventually(lambda: proxy.deployments(cluster))

@@ -15,12 +15,22 @@ import yaml
 
 from apps.manifests import gateway
 from apps.manifests.gateway import Answers, Issuer, TeamLimit, Weight
+from apps.manifests.names import (
+    ENGINE_KEY,
+    ENGINE_KEY_FORMER,
+    ENGINE_KEY_NEXT,
+    ENGINE_KEY_SHOWN,
+)
+from apps.manifests.names import (
+    MODELS as NAMESPACE,
+)
 from apps.manifests.policy import render_policy
 
 Json = dict[str, Any]
 ROOT = Path(__file__).parents[2]
 ISSUER = Issuer("http://idp.test", "http://idp.test/jwks.json")
 ANSWERS = Answers(retry_after=30, portal_url="https://portal.test")
+SHOWN = "key-of-the-engines"
 GRANTED = [TeamLimit("claims-review", 1000), TeamLimit("research", 20)]
 # model: (weights by version, grants, what a call counts against its limit)
 MODELS: dict[str, tuple[dict[int, int], list[TeamLimit], str]] = {
@@ -69,7 +79,22 @@ def _model(model: str) -> list[Json]:
     ]
     if model == "ranker":
         backends[0]["spec"]["schema"] = COHERE
-    return [*_read(policy.text), *backends, route]
+    keys = [gateway.key_policy(model=model, number=number) for number in weights]
+    return [*_read(policy.text), *backends, *keys, route]
+
+
+def engine_key() -> Json:
+    """Return the Secret that the policies name."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": ENGINE_KEY, "namespace": NAMESPACE},
+        "stringData": {
+            ENGINE_KEY_SHOWN: SHOWN,
+            ENGINE_KEY_FORMER: "former",
+            ENGINE_KEY_NEXT: "next",
+        },
+    }
 
 
 def _read(text: bytes) -> list[Json]:

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 from tests.local.gateway_doubles import Engine, Identity, Ingest, Server
+from tests.real_gateway.objects import SHOWN
 from tests.real_gateway.private import NODE
 from tests.real_gateway.proxy import LISTENS
 
@@ -120,6 +121,12 @@ def check(calls: Calls) -> None:
         one(calls)
 
 
+def _header(call: Json, name: str) -> str:
+    """Return a header that an engine got; "" where it got none."""
+    found: dict[str, str] = {key.lower(): value for key, value in call["headers"].items()}
+    return found.get(name, "")
+
+
 def _split(calls: Calls) -> None:
     answers = [calls.chat("steady") for _ in range(40)]
     calls.must(
@@ -135,6 +142,8 @@ def _split(calls: Calls) -> None:
     for name in ("steady-v1", "steady-v2"):
         asked = {(call["path"], call["body"]["model"]) for call in calls.engines[name].calls}
         calls.must(f"{name} is asked by its own name", {("/v1/chat/completions", name)}, asked)
+        shown = {_header(call, "authorization") for call in calls.engines[name].calls}
+        calls.must(f"{name} is shown the key and no caller's token", {f"Bearer {SHOWN}"}, shown)
     answer = answers[-1]
     record, name = calls.record(answer), answer.json()["model"]
     wanted = {

@@ -1,7 +1,5 @@
 """Celery tasks of apps.evals: load, one call, nothing else."""
 
-from functools import partial
-
 from django.conf import settings
 
 from apps.common.clocks import now
@@ -10,6 +8,7 @@ from apps.evals.models import EvalRun
 from apps.evals.runs.surroundings import Surroundings
 from apps.fleet.prices import list_price
 from apps.integrations.engine.client import EngineClient
+from apps.integrations.engine.key import engine_key
 from apps.integrations.git import client as git
 from apps.integrations.kubernetes import client as kubernetes
 from apps.integrations.s3 import client as s3
@@ -21,7 +20,7 @@ def surroundings() -> Surroundings:
     return Surroundings(
         git=git.client_from_settings(),
         cluster=kubernetes.client_from_settings,
-        engine=partial(EngineClient, proxy=settings.CLUSTER_HTTP_PROXY, timeout=60),
+        engine=_engine,
         registry=s3.client_from_settings,
         price=list_price,
         bucket=settings.REGISTRY_BUCKET,
@@ -33,6 +32,11 @@ def surroundings() -> Surroundings:
         start_seconds=settings.SERVING_START_SECONDS,
         retention_days=settings.REGISTRY_RETENTION_DAYS,
     )
+
+
+def _engine(base_url: str) -> EngineClient:
+    """Return the client of one engine, with the key as it is now."""
+    return EngineClient(base_url, token=engine_key(), proxy=settings.CLUSTER_HTTP_PROXY, timeout=60)
 
 
 @app.task(name="evals.reconcile_eval_run", acks_late=True, time_limit=120)

@@ -30,6 +30,7 @@ from apps.gateway.guard.providers import (
     patterns,
 )
 from apps.gateway.guard.window import Reach
+from apps.integrations.engine.key import engine_key
 from apps.integrations.errors import PermanentError
 from apps.integrations.guards.client import GuardClient
 from apps.integrations.guards.dialects import Dialect
@@ -61,6 +62,7 @@ def guards_from_settings() -> Guards:
                 f"http://{name}-predictor.{MODELS}.svc.cluster.local",
                 timeout=LONGEST_CALL,
                 proxy=settings.CLUSTER_HTTP_PROXY,
+                key=engine_key,
             )
         return known[name]
 

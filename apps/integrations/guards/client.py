@@ -6,7 +6,7 @@ since servers repeat in an error what they could not read. Every call has one ti
 and is made once; the caller decides what a failure means.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import httpx
@@ -20,7 +20,9 @@ MOST_CONNECTIONS = 32
 
 
 class GuardClient:
-    """Speaks to one server. timeout: seconds of a call. Belongs to one event loop."""
+    """Speaks to one server. timeout: seconds of a call. token: shown with each call; key: the same,
+    looked up at each, since a client lives as long as its process. Belongs to one event loop.
+    """
 
     def __init__(
         self,
@@ -28,12 +30,14 @@ class GuardClient:
         *,
         timeout: float,
         token: str | None = None,
+        key: Callable[[], str] | None = None,
         proxy: str | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._http = httpx.AsyncClient(
             base_url=base_url,
             headers={"Authorization": f"Bearer {token}"} if token else {},
+            auth=_shown(key) if key else None,
             timeout=httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS)),
             limits=httpx.Limits(max_connections=MOST_CONNECTIONS),
             proxy=(proxy or None) if transport is None else None,
@@ -119,3 +123,13 @@ def _entity(said: dict[str, Any]) -> Entity:
     return Entity(
         str(said["entity_type"]), int(said["start"]), int(said["end"]), float(said["score"])
     )
+
+
+def _shown(key: Callable[[], str]) -> Callable[[httpx.Request], httpx.Request]:
+    """Return what shows a key with each call."""
+
+    def show(request: httpx.Request) -> httpx.Request:
+        request.headers["Authorization"] = f"Bearer {key()}"
+        return request
+
+    return show

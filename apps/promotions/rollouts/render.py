@@ -70,7 +70,7 @@ def serve(
     with_: ServingSettings = USUAL,
 ) -> Changes:
     """Return the files that start a version: the account that reads the registry, and its own
-    runtime, InferenceService and backends.
+    runtime, InferenceService and backends, and the key that its backend shows.
 
     One whose replicas come and go has a ScaledObject beside them. pre_warm: the hours in which a
     version that sleeps does not, "" for none. with_: its settings.
@@ -82,6 +82,7 @@ def serve(
         ),
         serving.inference_service(served),
         *gateway.backend_objects(model=model.name, number=version.number),
+        gateway.key_policy(model=model.name, number=version.number),
     ]
     if served.is_scaled:
         hours = scaling.pre_warm_of(pre_warm) if pre_warm else None

@@ -16,7 +16,16 @@ from pathlib import Path
 
 import yaml
 
-from deploy.local.cluster import argocd, definitions, keda, kserve, kubeconfigs, layout, probes
+from deploy.local.cluster import (
+    argocd,
+    definitions,
+    engine_key,
+    keda,
+    kserve,
+    kubeconfigs,
+    layout,
+    probes,
+)
 from deploy.local.cluster.api import Api, ApiError, Json, path_of
 from deploy.local.platform import upstream
 from deploy.local.stack.part import Context
@@ -90,6 +99,7 @@ def _objects(context: Context, releases: Path) -> Iterator[Json]:
     yield from kserve.objects(context, releases / "kserve")
     yield from argocd.objects(context)
     yield from keda.objects(context)
+    yield from engine_key.objects(context)
 
 
 def _each(manifests: Iterable[Json], apply: Callable[[Json], None]) -> None:

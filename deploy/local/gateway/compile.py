@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from deploy.local.gateway import endpoints, expressions, listener, mutations, policies
+from deploy.local.gateway import endpoints, expressions, keys, listener, mutations, policies
 from deploy.local.gateway.durations import seconds
 from deploy.local.gateway.objects import Object, Objects, key_of
 from deploy.local.gateway.refusal import Refused
@@ -66,6 +66,8 @@ def compile_gateway(
         verdicts.add(backend, _problem_of(_endpoint, backend))
     for backend in objects.all("AIServiceBackend"):
         verdicts.add(backend, _problem_of(_upstream, backend, objects))
+    for policy in objects.all("BackendSecurityPolicy"):
+        verdicts.add(policy, _problem_of(keys.read, policy, objects))
     routes = _routes(objects, gateway, previous, verdicts)
     routes, providers, judged = policies.attach(objects, gateway=gateway, routes=routes)
     front, front_judged = listener.read(objects, gateway=gateway, attached=len(routes))
@@ -241,6 +243,7 @@ def _reference(
         ai_service_backend=f"{namespace}/{ref['name']}",
         backend_name=f"{namespace}/{ref['name']}/route/{route}/rule/{place[0]}/ref/{place[1]}",
         mutation=mutations.read(ref),
+        key=keys.key_for(ref["name"], namespace, objects),
     )
 
 

@@ -26,12 +26,15 @@ class Kind:
     plural: str
     label_selector: str = ""
     metadata_only: bool = False
+    namespace: str = ""  # "": all of them
+    field_selector: str = ""
 
     @property
     def list_path(self) -> str:
-        """Return the path that lists the kind over all namespaces."""
+        """Return the path that lists the kind, over all namespaces or in its own."""
         root = f"/apis/{self.group}" if self.group else "/api"
-        return f"{root}/{self.version}/{self.plural}"
+        place = f"namespaces/{self.namespace}/" if self.namespace else ""
+        return f"{root}/{self.version}/{place}{self.plural}"
 
     def status_path(self, namespace: str, name: str) -> str:
         """Return the path of one object's status; namespace is "" where the kind has none."""
@@ -57,6 +60,16 @@ KINDS = {
         Kind("Backend", *_ENVOY, "backends"),
         Kind("AIGatewayRoute", *_AI, "aigatewayroutes"),
         Kind("AIServiceBackend", *_AI, "aiservicebackends"),
+        Kind("BackendSecurityPolicy", *_AI, "backendsecuritypolicies"),
+        # the one that the policies name; the control plane may read no other
+        Kind(
+            "Secret",
+            "",
+            "v1",
+            "secrets",
+            namespace="models",
+            field_selector="metadata.name=engine-key",
+        ),
         Kind("Service", "", "v1", "services"),
         Kind("EndpointSlice", "discovery.k8s.io", "v1", "endpointslices"),
         # Only serving pods say where they listen, and only their annotations matter.

@@ -251,8 +251,8 @@ class UpstreamCall:
         return self._body(request)
 
     def _headers(self, request: Any) -> Any:
-        """Write the backend's path, and ask for a plain answer: a compressed one could not be
-        read.
+        """Write the backend's path, show its engine the key, and ask for a plain answer: a
+        compressed one could not be read.
         """
         attributes = _attributes(request)
         rule = attributes.get("xds.route_name", "").partition("/match/")[0]
@@ -271,7 +271,10 @@ class UpstreamCall:
         headers = _headers(request.request_headers)
         path, self.key = headers.get(":path", "").partition("?")[0], headers.get(CALL_HEADER, "")
         common = pb.CommonResponse()
-        _set_headers(common, [(":path", self.upstream.prefix + _own_path(path, self.upstream))])
+        ours = [(":path", self.upstream.prefix + _own_path(path, self.upstream))]
+        if self.upstream.key:
+            ours.append(("authorization", f"Bearer {self.upstream.key}"))
+        _set_headers(common, ours)
         common.header_mutation.remove_headers.extend(["accept-encoding", CALL_HEADER])
         return pb.ProcessingResponse(request_headers=pb.HeadersResponse(response=common))
 

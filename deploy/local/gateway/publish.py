@@ -91,7 +91,10 @@ def write(path: Path, text: str, *, workshop: Path | None = None) -> bool:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
     new = (workshop or path.parent) / f".{path.name}.new"
-    new.write_text(text)
+    new.unlink(missing_ok=True)
+    # the processor's table holds keys
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
     os.replace(new, path)
     return True
 

@@ -239,7 +239,8 @@ class ClusterSource:
 
 
 def _selector(kind: Kind) -> dict[str, str]:
-    return {"labelSelector": kind.label_selector} if kind.label_selector else {}
+    found = {"labelSelector": kind.label_selector, "fieldSelector": kind.field_selector}
+    return {name: value for name, value in found.items() if value}
 
 
 def _accept(kind: Kind, suffix: str) -> dict[str, str]:

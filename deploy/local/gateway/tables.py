@@ -42,6 +42,7 @@ class Reference:
     ai_service_backend: str  # "namespace/name"
     backend_name: str  # "namespace/name/route/<route>/rule/<i>/ref/<j>"
     mutation: Mutation = Mutation()
+    key: str = field(default="", repr=False)  # what its engine is shown; "" for nothing of ours
 
 
 @dataclass(frozen=True)
@@ -270,6 +271,7 @@ class Upstream:
     ai_service_backend: str
     backend_name: str
     mutation: Mutation = Mutation()
+    key: str = field(default="", repr=False)  # what its engine is shown; "" for nothing of ours
 
 
 @dataclass(frozen=True)
@@ -344,6 +346,7 @@ def lookup_of(tables: Tables) -> Lookup:
                     ref.ai_service_backend,
                     ref.backend_name,
                     ref.mutation,
+                    ref.key,
                 )
                 for ref in rule.references
             },

@@ -12,7 +12,7 @@ from deploy.local.gateway.tables import Verdict
 
 Json = dict[str, Any]
 CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
-_AI_KINDS = ("AIGatewayRoute", "AIServiceBackend")
+_AI_KINDS = ("AIGatewayRoute", "AIServiceBackend", "BackendSecurityPolicy")
 # its problems are the Gateway's in Envoy Gateway; it has no conditions of its own
 _SILENT_KINDS = ("EnvoyProxy",)
 

@@ -5,6 +5,7 @@ loader, and the engine.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,14 +60,21 @@ def keep_model(pod: Pod, settings: Settings) -> None:
     cache.keep(settings.cache, pod.digest, model_folder(pod, settings))
 
 
-def start_engine(pod: Pod, pod_ip: str, settings: Settings) -> Started:
-    """Start the pod's engine on a free port. Raises CannotCreate."""
+def start_engine(
+    pod: Pod,
+    pod_ip: str,
+    settings: Settings,
+    secrets: Mapping[str, Mapping[str, str]] = pods.NO_SECRETS,
+) -> Started:
+    """Start the pod's engine on a free port. secrets: what is in those that it names. Raises
+    CannotCreate.
+    """
     folder = settings.pod(pod.uid) / pod.main["name"]
     try:
         engine = choose_engine(settings.environment)
     except NoEngine as error:
         raise CannotCreate(str(error)) from error
-    variables = _variables(pod, pod.main, pod_ip)
+    variables = _variables(pod, pod.main, pod_ip, secrets)
     fault = faults.ordered(settings.faults, pod.service, faults.OF_THE_ENGINE)
     port = free_port()
     models = str(model_folder(pod, settings))
@@ -115,8 +123,13 @@ def end_message(container: Json, folder: Path, code: int) -> str:
     return processes.tail(folder) if wants_log and code != 0 else ""
 
 
-def _variables(pod: Pod, container: Json, pod_ip: str) -> dict[str, str]:
+def _variables(
+    pod: Pod,
+    container: Json,
+    pod_ip: str,
+    secrets: Mapping[str, Mapping[str, str]] = pods.NO_SECRETS,
+) -> dict[str, str]:
     try:
-        return pods.environment(pod, container, pod_ip)
+        return pods.environment(pod, container, pod_ip, secrets)
     except ValueError as error:
         raise CannotCreate(str(error)) from error

@@ -18,6 +18,7 @@ ENGINE_ANNOTATION = "quartermaster.dev/engine"
 INITIALIZER = "storage-initializer"
 MAIN = "kserve-container"
 MODELS = "/mnt/models"
+NO_SECRETS: Mapping[str, Mapping[str, str]] = {}
 
 _ANNOTATION = re.compile(r"metadata\.annotations\['([^']+)'\]")
 _REFERENCE = re.compile(r"\$(\$)?\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
@@ -105,9 +106,20 @@ def read_pod(document: Json) -> Pod:
     )
 
 
-def environment(pod: Pod, container: Json, pod_ip: str) -> dict[str, str]:
-    """Return a container's variables. Raises ValueError for one whose value this kubelet may not or
-    cannot read.
+def secrets_of(container: Json) -> set[str]:
+    """Return the names of the Secrets that a container's variables are filled in from."""
+    return {
+        reference["name"]
+        for entry in container.get("env", ())
+        if (reference := entry.get("valueFrom", {}).get("secretKeyRef"))
+    }
+
+
+def environment(
+    pod: Pod, container: Json, pod_ip: str, secrets: Mapping[str, Mapping[str, str]] = NO_SECRETS
+) -> dict[str, str]:
+    """Return a container's variables. secrets: what is in those that it names. Raises ValueError
+    for a variable whose value this kubelet may not or cannot read.
     """
     facts = {
         "metadata.name": pod.name,
@@ -122,16 +134,29 @@ def environment(pod: Pod, container: Json, pod_ip: str) -> dict[str, str]:
         if "valueFrom" not in entry:
             found[entry["name"]] = expand(str(entry.get("value", "")), found)
             continue
+        if reference := entry["valueFrom"].get("secretKeyRef"):
+            found[entry["name"]] = _secret_value(pod, reference, secrets)
+            continue
         path = entry["valueFrom"].get("fieldRef", {}).get("fieldPath", "")
         if annotation := _ANNOTATION.fullmatch(path):
             found[entry["name"]] = pod.annotations.get(annotation.group(1), "")
             continue
         if path not in facts:
             raise ValueError(
-                f"variable {entry['name']}: only plain values and pod fields can be given here"
+                f"variable {entry['name']}: only values, pod fields and Secrets can be given here"
             )
         found[entry["name"]] = facts[path]
     return found
+
+
+def _secret_value(pod: Pod, reference: Json, secrets: Mapping[str, Mapping[str, str]]) -> str:
+    """Return one value of a Secret. Raises ValueError, in a kubelet's words, for a missing one."""
+    name, key = reference["name"], reference["key"]
+    if name not in secrets:
+        raise ValueError(f'secret "{name}" not found')
+    if key not in secrets[name]:
+        raise ValueError(f"couldn't find key {key} in Secret {pod.namespace}/{name}")
+    return secrets[name][key]
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:

@@ -8,6 +8,7 @@ background with whatever is true by then; the pod's life does not wait for it.
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from deploy.local.kubelet.pods import Json, Pod
 from deploy.local.kubelet.status import Record
 
 RETRY_SECONDS = 2.0
+SECRET = "/api/v1/namespaces/{namespace}/secrets/{name}"  # noqa: S105 (a path)
 LOGS = "/apis/kwok.x-k8s.io/v1alpha1/namespaces/{namespace}/logs"
 
 
@@ -51,6 +53,15 @@ class Reporter:
     def record(self, name: str) -> Record:
         """Return one container's record."""
         return next(record for record in (self.main, *self.inits) if record.name == name)
+
+    async def secret(self, name: str) -> dict[str, str] | None:
+        """Return what is in a Secret of the pod's namespace, as text; None where there is none."""
+        try:
+            found = await self._api.get(SECRET.format(namespace=self.pod.namespace, name=name))
+        except Gone:
+            return None
+        data: dict[str, str] = found.get("data") or {}
+        return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
     async def change(self, record: Record) -> None:
         """Take over a container's new record and report it."""

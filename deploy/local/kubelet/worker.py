@@ -162,8 +162,13 @@ class Worker:
         container = self.pod.main
         await self._pull(container)
         again = bool(self._reporter.main.container_id)
+        secrets = {
+            name: await self._reporter.secret(name) for name in sorted(pods.secrets_of(container))
+        }
+        known = {name: values for name, values in secrets.items() if values is not None}
         started: Started | None = await self._create(
-            container, lambda: containers.start_engine(self.pod, self._reporter.ip, self._settings)
+            container,
+            lambda: containers.start_engine(self.pod, self._reporter.ip, self._settings, known),
         )
         if started is not None:
             await self._started(container, started.process, again=again)

@@ -66,6 +66,16 @@ def scaling_token_file(context: Context) -> Path:
     return secret_file(context, "scaling-token")
 
 
+def engine_key_file(context: Context, namespace: str, which: str = "apiKey") -> Path:
+    """Return a key of a namespace's engines, made where missing: the one that is shown to them, or
+    `nextKey`. In hexadecimal: in a command line, a key that begins with a dash would be an option.
+    """
+    path = folder(context) / f"engine-key-{namespace}-{which}"
+    if not path.exists():
+        write_private(path, secrets.token_hex(32))
+    return path
+
+
 def wrapping_key_file(context: Context) -> Path:
     """Return a key of 32 bytes in base64, made where missing: it wraps the keys of prompts."""
     path = folder(context) / "prompt-wrapping-key"

@@ -30,7 +30,7 @@ PASSED = (
     "ARGOCD_NAMESPACE", "ARGOCD_APPLICATION", "ARGOCD_CAPACITY_APPLICATION", "GATEWAY_URL",
     "GATEWAY_NAME", "ENVOY_ADMIN_URL",
     "GATEWAY_NAMESPACE", "GATEWAY_JWKS_URI", "LIMIT_COST", "REGISTRY_BUCKET",
-    "GATE_PROCESSES", "GATE_JUDGMENT_SECONDS", "GATE_CALL_SECONDS",
+    "GATE_PROCESSES", "GATE_JUDGMENT_SECONDS", "GATE_CALL_SECONDS", "ENGINE_KEY_FILE",
     "PRESIDIO_URL", "PRESIDIO_TOKEN", "PRESIDIO_TOKEN_FILE",
     "USAGE_ARCHIVE_BUCKET", "USAGE_RAW_DAYS", "USAGE_GRACE_HOURS", "STATEMENTS_KEPT_YEARS",
     "REGISTRY_READER_ROLE_ARN",
@@ -171,7 +171,7 @@ def parts(context: Context) -> list[Part]:
             needs=PUBLISHING,
         ),
         *sample.parts(context, env),
-        _worker(context, env),
+        _worker(context, _engine_key(context, "evals") | env),
         _beat(context, env),
         _process(
             context,
@@ -183,7 +183,7 @@ def parts(context: Context) -> list[Part]:
         _process(context, env, "scraper", [context.python, "-m", "worker.processes", "scraper"]),
         _signing(context, env, vault.REGISTRY),
         _signing(context, env, vault.SEALER),
-        _gate(context, env),
+        _gate(context, _engine_key(context, "models") | env),
     ]
 
 
@@ -298,6 +298,13 @@ def _gate(context: Context, env: dict[str, str]) -> Part:
         ready=lambda: probes.http_ok(health, "/healthz"),
         replaced_by="GATEWAY_URL",
     )
+
+
+def _engine_key(context: Context, namespace: str) -> dict[str, str]:
+    """Return the way to the key of a namespace's engines, for who asks them past the gateway: who
+    evaluates, and the gate, whose guards are models.
+    """
+    return {"ENGINE_KEY_FILE": str(credentials.engine_key_file(context, namespace))}
 
 
 def _process(context: Context, env: dict[str, str], name: str, command: list[str]) -> Part:

@@ -15,7 +15,7 @@ from apps.gateway.guard.detectors.injection.detector import Injection
 from apps.gateway.guard.inspection import NOT_INSPECTED
 from apps.gateway.guard.ready import Guards, guards_from_settings, ready
 from apps.gateway.guard.rules import Rule
-from apps.integrations.errors import PermanentError
+from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.guards.client import GuardClient
 from deploy.local.doubles.guard import judging
 from deploy.local.doubles.guard.app import StandIn
@@ -217,6 +217,46 @@ class TestTrouble:
         settings.PRESIDIO_URL = ""
         with pytest.raises(PermanentError):
             guards_from_settings().analyzer()
+
+    def test_models_are_shown_the_key_of_engines_as_it_is_now_and_the_analyzer_is_not(
+        self, settings, tmp_path, monkeypatch
+    ):
+        settings.PRESIDIO_URL, settings.PRESIDIO_TOKEN = "http://presidio:3000", "of-the-analyzer"
+        settings.ENGINE_KEY_FILE = str(tmp_path / "key")
+        shown = []
+
+        def engine(request):
+            shown.append((request.url.host, request.headers.get("authorization")))
+            return httpx.Response(503)
+
+        plain_client = httpx.AsyncClient
+        monkeypatch.setattr(
+            httpx,
+            "AsyncClient",
+            lambda **options: plain_client(
+                **options | {"transport": httpx.MockTransport(engine), "proxy": None}
+            ),
+        )
+        found = guards_from_settings()
+
+        async def ask():
+            for key in ("first", "second"):
+                (tmp_path / "key").write_text(f"{key}\n")
+                for asks in (
+                    found.model("prompt-guard").classify(model="prompt-guard", texts=["x"]),
+                    found.analyzer().analyze(text="x", language="en", entities=(), threshold=0.5),
+                ):
+                    with pytest.raises(TemporaryError):
+                        await asks
+
+        asyncio.run(ask())
+        guard_host = "prompt-guard-predictor.models.svc.cluster.local"
+        assert shown == [
+            (guard_host, "Bearer first"),
+            ("presidio", "Bearer of-the-analyzer"),
+            (guard_host, "Bearer second"),
+            ("presidio", "Bearer of-the-analyzer"),
+        ]
 
     def test_one_slow_guard_stalls_no_other_call(self):
         slow = rule(CHAT, StandIn(trouble="slow"), timeoutSeconds=1)

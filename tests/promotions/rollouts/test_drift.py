@@ -261,7 +261,9 @@ class TestContainerOf:
             "python3", "-m", "vllm.entrypoints.openai.api_server", "--port=8080",
             f"--served-model-name={VERSION.name}", "--model=/mnt/models",
             "--generation-config=/mnt/models", "--enable-prompt-tokens-details",
-            "--enable-force-include-usage", "--max-model-len=4096", "--tensor-parallel-size=1",
+            "--enable-force-include-usage",
+            "--api-key", "$(ENGINE_KEY)", "$(ENGINE_KEY_FORMER)", "$(ENGINE_KEY_NEXT)",
+            "--max-model-len=4096", "--tensor-parallel-size=1",
         ]  # fmt: skip
         assert found["limits"] == {"cpu": "3", "memory": "12Gi", "nvidia.com/gpu": "1"}
 

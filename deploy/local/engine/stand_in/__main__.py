@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from deploy.local.engine.flags import unknown_flags
@@ -33,6 +34,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--max-model-len", type=int)
     parser.add_argument("--max-num-seqs", type=int, default=8)
     parser.add_argument("--enable-force-include-usage", action="store_true")
+    parser.add_argument("--api-key", nargs="+", default=[])
     parser.add_argument("--scheduling-policy", choices=("fcfs", "priority"), default="fcfs")
     pace = float(os.environ.get("STAND_IN_TOKENS_PER_SECOND", TOKENS_PER_SECOND))
     parser.add_argument("--tokens-per-second", type=float, default=pace, help="0 answers at once")
@@ -40,6 +42,13 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     if unknown := unknown_flags(rest):
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     return settings
+
+
+def keys_of(given: Sequence[str], environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the keys that calls may show: those of the command line, else the variable's, as vLLM
+    takes them; what is empty is none.
+    """
+    return tuple(key for key in given or [environment.get("VLLM_API_KEY", "")] if key)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,7 +64,14 @@ def main(arguments: list[str] | None = None) -> int:
     engine = Engine(model, Metrics(names[0]), pace, seats, names[0])
     where, tells = (settings.host, settings.port), settings.enable_force_include_usage
     by_priority = settings.scheduling_policy == "priority"
-    with Server(where, engine, names, always_tells_usage=tells, by_priority=by_priority) as server:
+    with Server(
+        where,
+        engine,
+        names,
+        always_tells_usage=tells,
+        by_priority=by_priority,
+        keys=keys_of(settings.api_key, os.environ),
+    ) as server:
         log(
             f"stand-in (no model is loaded) serves {', '.join(names)} on "
             f"http://{settings.host}:{settings.port}"

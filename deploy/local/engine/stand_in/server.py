@@ -6,6 +6,7 @@ it after the answers under way.
 
 from __future__ import annotations
 
+import hmac
 import json
 import signal
 import sys
@@ -35,6 +36,8 @@ from deploy.local.engine.stand_in.protocol import (
 MAX_BODY_BYTES = 32 * 1024 * 1024
 IDLE_CONNECTION_SECONDS = 300
 VERSION = "stand-in 1"
+# What vLLM asks for a key, where it was given one; it asks for none elsewhere (health, figures).
+GUARDED = ("/v1", "/v2", "/inference", "/cohere")
 
 
 class Server(ThreadingHTTPServer):
@@ -51,12 +54,23 @@ class Server(ThreadingHTTPServer):
         *,
         always_tells_usage: bool = False,
         by_priority: bool = False,
+        keys: tuple[str, ...] = (),
     ) -> None:
-        self.engine, self.served_names = engine, served_names
+        self.engine, self.served_names, self.keys = engine, served_names, keys
         self.always_tells_usage, self.by_priority = always_tells_usage, by_priority
         self.under_way = 0
         self._count_lock = threading.Lock()
         super().__init__(address, Handler)
+
+    def lets_in(self, path: str, authorization: str) -> bool:
+        """Tell whether a path may be asked with this header: as vLLM, which takes any of its keys
+        and asks for one only where it has some.
+        """
+        if not self.keys or not path.startswith(GUARDED):
+            return True
+        scheme, _, shown = authorization.partition(" ")
+        matches = [hmac.compare_digest(shown.encode(), key.encode()) for key in self.keys]
+        return scheme.lower() == "bearer" and any(matches)
 
     def count(self, by: int) -> None:
         """Count a request that begins or ends."""
@@ -90,7 +104,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer health, models, version and metrics."""
         path, self.request_id = self.path.partition("?")[0], ""
-        if path in ("/health", "/ping"):
+        if not self._is_let_in(path):
+            self._unauthorized()
+        elif path in ("/health", "/ping"):
             self._send(200, b"")
         elif path == "/v1/models":
             self._json(
@@ -118,6 +134,9 @@ class Handler(BaseHTTPRequestHandler):
         self.request_id = (self.headers.get("x-request-id") or "")[:128] or uuid.uuid4().hex
         try:
             raw = self._read_body()
+            if not self._is_let_in(path):
+                status = self._unauthorized()
+                return
             if path not in self.POST_PATHS:
                 status = self._unknown(path, self.GET_PATHS)
                 return
@@ -214,6 +233,13 @@ class Handler(BaseHTTPRequestHandler):
         while self.rfile.readline(1024) not in (b"\r\n", b"\n", b""):
             pass
         return bytes(body)
+
+    def _is_let_in(self, path: str) -> bool:
+        return self.server.lets_in(path, self.headers.get("authorization") or "")
+
+    def _unauthorized(self) -> int:
+        self._json(401, {"error": "Unauthorized"})
+        return 401
 
     def _unknown(self, path: str, other_method: tuple[str, ...]) -> int:
         status, word = (405, "Method Not Allowed") if path in other_method else (404, "Not Found")
