@@ -18,6 +18,7 @@ from apps.prompts.capture.keyring import bound_to as key_bound_to
 from apps.prompts.capture.link import Link
 from apps.prompts.capture.recorder import Kept, Recorder, bound_to
 from apps.prompts.capture.writer import Writer
+from apps.prompts.holds.actions import LOCK
 from apps.prompts.models import DataKey, Outcome, Phase, PromptRecord
 from apps.prompts.subjects import SubjectKind, named_subject, team_subject
 
@@ -129,3 +130,14 @@ def opened(text):
     plain = WRAPPER.unwrap(bytes(key.wrapped), key_bound_to(key.pk))
     sealed = Sealed(bytes(text.nonce), bytes(text.ciphertext))
     return open_sealed(plain, sealed, bound=bound_to(record.pk, record.call_id, text.phase))
+
+
+def others_wait():
+    """Tell whether somebody else who removes, erases or holds would wait for this transaction."""
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
+            return not cursor.fetchone()[0]
+    finally:
+        other.close()

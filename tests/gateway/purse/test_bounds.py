@@ -37,6 +37,7 @@ class TestBound:
     def test_is_the_context_where_that_is_less(self):
         assert most(max_tokens=None) == Bound(1000, (1000 * 8) / MILLION, 120)
         assert most(max_tokens=950).tokens == 1000
+        assert most(max_tokens=5000) == most(max_tokens=1000) == most(max_tokens=None)
         assert most(body=b"x" * 5000).tokens == 1000
 
     def test_costs_the_most_that_prompt_and_answer_can_in_one_context(self):
@@ -61,13 +62,27 @@ class TestBound:
 
     def test_gives_each_of_many_prompts_its_own_context(self):
         found = most(operation="COMPLETION", n=5, body=b"x" * 4000)
-        assert found.tokens == 4000 + 20 + 5 * START_AND_END + 5 * 10
+        assert found == Bound(
+            4000 + 20 + 5 * START_AND_END + 5 * 10,
+            ((4000 + 20 + 5 * START_AND_END) * 2 + 50 * 8) / MILLION,
+            4000 + 20 + 5 * START_AND_END,
+        )
+        one = most(operation="COMPLETION", n=1, body=b"x" * 4000)
+        assert one == most(body=b"x" * 4000)
 
     def test_reads_embeddings_alone_and_counts_reranks_by_the_request(self):
         prices = Prices(embedding_input=Decimal(1), rerank_request=Decimal(2))
         found = most(operation="EMBEDDING", body=b"x" * 5000, prices=prices)
         assert found == Bound(5020, 5020 / MILLION, 5020)
         assert most(operation="RERANK", prices=prices) == Bound(0, Decimal("0.002"), 0)
+        # a price of another kind of call says nothing of these
+        assert most(operation="EMBEDDING", prices=PRICES) == Bound(120, None, 120)
+        assert most(operation="RERANK", prices=PRICES) == Bound(0, None, 0)
+
+    def test_gives_an_embedding_with_images_the_whole_context(self):
+        prices = Prices(embedding_input=Decimal(1))
+        found = most(operation="EMBEDDING", has_images=True, prices=prices)
+        assert found == Bound(1000, 1000 / MILLION, 1000)
 
     def test_grows_with_what_normalizing_makes_of_characters(self):
         text = "\ufdfa" * 4  # one character, which becomes eighteen
@@ -77,10 +92,20 @@ class TestBound:
         plain = a_call(texts=(Text("messages[0].content", "user", "Größe, naïve, 検査"),))
         assert most(plain).tokens == 130
 
+    def test_takes_nothing_off_for_a_text_that_normalizing_makes_shorter(self):
+        wide, grows = "\uff21" * 9, "\ufdfa" * 4  # three bytes that become one; the other as above
+        texts = [
+            Text(f"messages[{at}].content", "user", text) for at, text in enumerate((wide, grows))
+        ]
+        assert most(a_call(texts=(texts[0],))).tokens == 130
+        assert most(a_call(texts=tuple(texts))).tokens == 130 + 4 * (33 - 3)
+
     def test_takes_the_dearest_price_of_each_kind_and_what_is_known_of_them(self):
         dear_cache = Prices(Decimal(2), Decimal(3), Decimal(8))
         assert most(prices=dear_cache).usd == (120 * 3 + 10 * 8) / MILLION
         assert most(prices=Prices(output=Decimal(8))).usd == 80 / MILLION
+        assert most(prices=Prices(input=Decimal(2))).usd == 240 / MILLION
+        assert most(prices=Prices(cached_input=Decimal(3))).usd == 360 / MILLION
         assert most(prices=Prices()).usd is None
         assert most(prices=Prices(input=Decimal(0), output=Decimal(0))).usd == 0
 
@@ -93,6 +118,15 @@ class TestOverhead:
         )
         texts = ["Be kind.", "Tools:", "<|", "|>"]
         assert overhead(template) == START_AND_END + sum(map(len, texts))
+
+    def test_counts_bytes_over_many_lines_and_both_kinds_of_quotes(self):
+        template = (
+            "{# never\nwritten #}Größe {%\n set a = 'é\\'s' %}"
+            '{{\n "検\\"査" }} end{#\nnor this #}'
+        )
+        texts = ["Größe ", " end", "é\\'s", '検\\"査']
+        assert overhead(template) == START_AND_END + sum(len(text.encode()) for text in texts)
+        assert sum(len(text.encode()) for text in texts) > sum(map(len, texts))
 
     def test_is_a_lot_where_no_template_is_known(self):
         assert overhead("") == UNKNOWN_OVERHEAD
@@ -107,7 +141,10 @@ class TestCost:
         assert found == Cost(60, usd)
 
     def test_is_nothing_where_nothing_was_generated(self):
-        assert cost(a_call(), NOTHING_USED, prices=PRICES, prompt=99) == Cost(0, 0)
+        for operation in ("CHAT", "EMBEDDING", "RERANK"):
+            call = a_call(operation=operation)
+            prices = Prices(Decimal(2), embedding_input=Decimal(1), rerank_request=Decimal(2))
+            assert cost(call, NOTHING_USED, prices=prices, prompt=99) == Cost(0, 0)
 
     def test_takes_the_most_that_was_read_where_nobody_told(self):
         found = cost(a_call(), used(None, 7, basis=Basis.ESTIMATED), prices=PRICES, prompt=99)
@@ -117,6 +154,8 @@ class TestCost:
         prices = Prices(embedding_input=Decimal(1), rerank_request=Decimal(2))
         found = cost(a_call(operation="EMBEDDING"), used(40, None), prices=prices, prompt=0)
         assert found == Cost(40, 40 / MILLION)
+        found = cost(a_call(operation="EMBEDDING"), used(None, None), prices=prices, prompt=77)
+        assert found == Cost(77, 77 / MILLION)
         found = cost(a_call(operation="RERANK"), used(None, None), prices=prices, prompt=0)
         assert found == Cost(0, Decimal("0.002"))
 
@@ -124,6 +163,11 @@ class TestCost:
         found = cost(a_call(), used(-5, 10**30, 99), prices=PRICES, prompt=0)
         assert found.tokens == 10**12
         assert found.usd == 8 * Decimal(10**6)
+        assert cost(a_call(), used(50, 10, -5), prices=PRICES, prompt=0) == cost(
+            a_call(), used(50, 10, 0), prices=PRICES, prompt=0
+        )
+        more_cached_than_read = cost(a_call(), used(50, 10, 99), prices=PRICES, prompt=0)
+        assert more_cached_than_read == Cost(60, (50 * Decimal("0.5") + 10 * 8) / MILLION)
 
     def test_without_any_price_is_not_known(self):
         assert cost(a_call(), used(), prices=Prices(), prompt=0) == Cost(60, None)

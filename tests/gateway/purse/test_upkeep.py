@@ -1,6 +1,7 @@
 """What a worker does: leases that ended, counters held to the ledger, rows that nobody needs."""
 
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -80,6 +81,24 @@ class TestGiveBackExpired:
         assert (noted.team, noted.model) == ("claims-review", "prior-auth-extract")
         assert noted.cost_center == lost.whose.cost_center
         assert upkeep.give_back_expired(now=AT + LEASE) == []
+
+    def test_goes_on_until_nothing_has_expired_the_oldest_first(self, team, monkeypatch):
+        monkeypatch.setattr(upkeep, "AT_ONCE", 1)
+        second, first = reserve(now=AT + timedelta(seconds=1)), reserve()
+        assert upkeep.give_back_expired(now=AT + HOUR) == [first.id, second.id]
+        assert set(LostCall.objects.values_list("call_id", flat=True)) == {first.id, second.id}
+        assert not BudgetReservation.objects.exists()
+
+    def test_notes_nothing_where_another_worker_was_faster(self, team, monkeypatch, caplog):
+        gone, came_back = reserve(), reserve()
+        seen = upkeep._expired(AT + LEASE)
+        assert seen.keys() == {gone.id, came_back.id}
+        settle(gone)
+        take(Turn(extended=[came_back.id]), AT + LEASE)
+        monkeypatch.setattr(upkeep, "_expired", lambda now: seen)
+        assert upkeep.give_back_expired(now=AT + LEASE) == []
+        assert not LostCall.objects.exists() and "died" not in caplog.text
+        assert BudgetReservation.objects.get().call_id == came_back.id
 
 
 class TestKeepCounters:
@@ -209,3 +228,31 @@ class TestForgetSettled:
         assert upkeep.forget_settled(now=AT) == 1
         assert set(rows.values_list("call_id", flat=True)) == {fresh.id, waiting.id}
         assert upkeep.forget_settled(now=AT + upkeep.LOST_KEPT_FOR) == 2
+
+    def test_keeps_what_is_summed_for_a_day_and_what_is_not_for_the_month_of_any_zone(self, team):
+        day, least = timedelta(days=1), timedelta(microseconds=1)
+        summed = [reserve() for _ in range(2)]
+        lost, young = reserve(), replace(reserve(), whose=replace(WHOSE, at=AT + least))
+        for one in (*summed, lost, young):
+            settle(one)
+        rows = SettledCall.objects
+        for at, one in enumerate(summed):
+            rows.filter(call_id=one.id).update(summed_at=AT + 40 * day + at * least)
+        assert upkeep.forget_settled(now=AT + 33 * day - least) == 0
+        assert upkeep.forget_settled(now=AT + 33 * day) == 1
+        assert not rows.filter(call_id=lost.id).exists()
+        assert upkeep.forget_settled(now=AT + 33 * day + least) == 1
+        # of a call that is summed, the sum's moment counts, however long ago it was
+        assert upkeep.forget_settled(now=AT + 41 * day - least) == 0
+        assert upkeep.forget_settled(now=AT + 41 * day) == 1
+        assert rows.get().call_id == summed[1].id
+
+    def test_goes_on_until_none_is_left(self, team, monkeypatch):
+        monkeypatch.setattr(upkeep, "AT_ONCE", 2)
+        for _ in range(5):
+            settle(reserve())
+        other = reserve()
+        settle(other)
+        SettledCall.objects.exclude(call_id=other.id).update(summed_at=AT)
+        assert upkeep.forget_settled(now=AT + timedelta(days=1)) == 5
+        assert SettledCall.objects.get().call_id == other.id

@@ -1,5 +1,7 @@
 """The right to erasure: after it nothing opens, a receipt says what was done, and holds win."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import IntegrityError, transaction
 
@@ -12,10 +14,13 @@ from apps.prompts.erasures import actions
 from apps.prompts.erasures.actions import BadErasure, IsHeld
 from apps.prompts.holds.actions import place_hold
 from apps.prompts.models import DataKey, Place, PromptRecord, PromptText
-from tests.factories import NOW
-from tests.prompts.samples import AT, REQUEST, member, opened, stored
+from apps.prompts.subjects import SubjectKind, named_subject
+from tests.factories import NOW, TeamFactory
+from tests.prompts.samples import AT, REQUEST, member, opened, others_wait, stored
+from tests.trail import trail
 
 pytestmark = pytest.mark.django_db
+LATER = NOW + timedelta(days=1)
 
 
 def ask(ada, name="M-100-42"):
@@ -44,6 +49,10 @@ class TestAskErasure:
         erasure = ask(ada)
         assert erasure.token == member().token
         assert "M-100-42" not in str(AuditEvent.objects.get(action="erasure.requested").data)
+        data = {"kind": "MEMBER", "token": member().token,
+                "justification": "The member asked for it."}  # fmt: skip
+        assert trail(erasure) == [("erasure.requested", "ada", data)]
+        assert (erasure.requested_by, erasure.requested_at, erasure.status) == (ada, NOW, "PENDING")
 
     def test_takes_no_reason_that_says_the_name(self, ada):
         for words in ("M-100-42 asked for it.", "Asked for by \uff2d-100-42."):
@@ -98,6 +107,20 @@ class TestApproveErasure:
         assert erasure.receipt_digest == digest_of(receipt)
         event = AuditEvent.objects.get(action="erasure.done")
         assert event.data["receipt"] == erasure.receipt_digest and event.data["records"] == 2
+        keys = DataKey.objects.filter(token=member().token)
+        assert [key["wrapped_sha256"] for key in receipt["keys_destroyed"]] == [
+            key.wrapped_sha256 for key in keys
+        ]
+        assert trail(erasure)[1:] == [
+            ("erasure.done", "carol", {
+                "kind": "MEMBER", "token": member().token, "reason": "Lawful.", "asked_by": "ada",
+                "receipt": erasure.receipt_digest, "records": 2,
+                "keys_destroyed": [str(key.pk) for key in keys],
+            }),
+        ]  # fmt: skip
+        assert (erasure.decided_by, erasure.decided_at, erasure.decision_reason) == (
+            carol, NOW, "Lawful.",
+        )  # fmt: skip
 
     def test_says_that_backups_are_unknown_and_names_of_another_secret(
         self, ada, carol, records, settings
@@ -107,6 +130,85 @@ class TestApproveErasure:
         assert receipt["left"]["wrapped_keys_in_backups_until"] == "unknown"
         assert receipt["keys_destroyed"] == []
         assert receipt["not_reached"]["hashed_with_another_secret"] == 3
+
+    def test_counts_of_the_rest_what_is_readable_and_whose_name_nobody_can_tell(
+        self, ada, carol, settings
+    ):
+        settings.PROMPT_SUBJECT_KEY = "another"
+        old = stored(member())
+        settings.PROMPT_SUBJECT_KEY = ""
+        mine, other, teams = stored(member()), stored(member("M-2")), [stored(), stored()]
+        receipt = approve(ask(ada), carol).receipt
+        assert receipt["not_reached"] == {
+            "sent_without_a_member_or_case": 2, "hashed_with_another_secret": 1,
+        }  # fmt: skip
+        for record in (old, other, *teams):
+            assert PromptRecord.objects.get(pk=record.pk).place == Place.POSTGRES
+        settings.PROMPT_SUBJECT_KEY = "another"
+        receipt = approve(ask(ada), carol).receipt
+        assert PromptRecord.objects.get(pk=old.pk).place == Place.ERASED
+        # M-2's; what was erased before is nothing that could be reached
+        assert receipt["not_reached"]["hashed_with_another_secret"] == 1
+        assert PromptRecord.objects.get(pk=mine.pk).place == Place.ERASED
+
+    def test_leaves_a_case_of_the_members_name_and_takes_it_for_its_own(self, ada, carol, records):
+        case = stored(named_subject(SubjectKind.CASE, "M-100-42"))
+        approve(ask(ada), carol)
+        assert opened(case.texts.get(phase="REQUEST")) == REQUEST
+        erasure = actions.ask_erasure(
+            kind="CASE", name="M-100-42", justification="Settled.", requester=ada, now=NOW
+        )
+        assert actions.keys_of(erasure) == [case.data_key]
+        approve(erasure, carol)
+        assert PromptRecord.objects.get(pk=case.pk).place == Place.ERASED
+        assert trail(erasure)[-1][2]["keys_destroyed"] == [str(case.data_key_id)]
+
+    def test_destroys_what_came_after_an_earlier_one_and_that_alone(self, ada, carol, records):
+        first = approve(ask(ada), carol)
+        assert actions.keys_of(first) == []
+        again = stored(member())
+        second = ask(ada)
+        assert actions.keys_of(second) == [again.data_key]
+        actions.approve_erasure(erasure=second, approver=carol, reason="Lawful.", now=LATER)
+        (key,) = second.receipt["keys_destroyed"]
+        assert (key["id"], key["records"]) == (str(again.data_key_id), 1)
+        assert second.receipt["records"]["unreadable"] == 1
+        assert trail(second)[-1][2]["records"] == 1
+        destroyed = DataKey.objects.filter(token=member().token).values_list("pk", "destroyed_at")
+        assert dict(destroyed) == {
+            records[0].data_key_id: NOW, records[1].data_key_id: NOW, again.data_key_id: LATER,
+        }  # fmt: skip
+
+    def test_empties_a_text_by_its_key_and_by_its_record(self, ada, carol, records):
+        mine, other = records[0], records[3]
+        for record, whose in ((mine, other), (other, mine)):
+            record.texts.filter(phase="ANSWER").delete()
+            record.texts.create(
+                phase="ANSWER", data_key=whose.data_key, nonce=b"n" * 12, ciphertext=b"x",
+                size_bytes=1,
+            )  # fmt: skip
+        approve(ask(ada), carol)
+        texts = PromptText.objects.filter(record__in=(mine, other))
+        assert {(text.record_id, text.phase): bool(text.ciphertext) for text in texts} == {
+            (mine.pk, "REQUEST"): False, (mine.pk, "ANSWER"): False,
+            (other.pk, "REQUEST"): True, (other.pk, "ANSWER"): False,
+        }  # fmt: skip
+
+    def test_lets_nobody_place_a_hold_or_remove_until_it_is_committed(self, ada, carol):
+        erasure = ask(ada)
+        assert not others_wait()
+        approve(erasure, carol)
+        assert others_wait()
+
+    @pytest.mark.parametrize("scope", ["MEMBER", "TEAM"])
+    def test_names_every_hold_that_stands_in_its_way(self, ada, carol, records, scope):
+        TeamFactory(slug="claims-review")
+        name = {"MEMBER": "M-100-42", "TEAM": "claims-review"}[scope]
+        for matter in ("2026-17", "2026-18"):
+            place_hold(scope=scope, name=name, matter=matter, actor=ada, now=NOW)
+        with pytest.raises(IsHeld, match=r"2026-17.*2026-18"):
+            approve(ask(ada), carol)
+        assert not AuditEvent.objects.filter(action="erasure.done").exists()
 
     def test_is_refused_by_a_hold_which_it_names_and_goes_on_waiting(self, ada, carol, records):
         place_hold(scope="CALL", name=str(records[0].call_id), matter="2026-17", actor=ada, now=NOW)
@@ -139,9 +241,42 @@ class TestApproveErasure:
         assert DataKey.objects.filter(destroyed_at=None).count() == 4
 
     def test_rejecting_and_withdrawing_erase_nothing(self, ada, carol, records):
-        actions.reject_erasure(erasure=ask(ada), approver=carol, reason="No claim.", now=NOW)
-        actions.withdraw_erasure(erasure=ask(ada), actor=ada, now=NOW)
+        rejected = ask(ada)
+        actions.reject_erasure(erasure=rejected, approver=carol, reason="No claim.", now=LATER)
+        withdrawn = ask(ada)
+        actions.withdraw_erasure(erasure=withdrawn, actor=ada, now=LATER)
         assert opened(records[0].texts.get(phase="REQUEST")) == REQUEST
+        facts = {"kind": "MEMBER", "token": member().token}
+        assert trail(rejected)[1:] == [
+            ("erasure.rejected", "carol", facts | {"reason": "No claim."})
+        ]
+        assert trail(withdrawn)[1:] == [("erasure.withdrawn", "ada", facts)]
+        found = [
+            (one.status, one.decided_by, one.decided_at, one.decision_reason, one.receipt)
+            for one in (rejected, withdrawn)
+        ]
+        assert found == [
+            ("REJECTED", carol, LATER, "No claim.", None), ("WITHDRAWN", ada, LATER, "", None),
+        ]  # fmt: skip
+
+    def test_are_rejected_by_another_and_withdrawn_by_oneself_once(
+        self, ada, anton, carol, charlie
+    ):
+        one, other = ask(ada), ask(ada, "M-2")
+        for who, refusal in ((ada, NotOnesOwn), (charlie, NotPermitted)):
+            with pytest.raises(refusal):
+                actions.reject_erasure(erasure=one, approver=who, reason="No.", now=NOW)
+        for who in (anton, carol, charlie):
+            with pytest.raises(NotPermitted):
+                actions.withdraw_erasure(erasure=other, actor=who, now=NOW)
+        actions.reject_erasure(erasure=one, approver=anton, reason="No.", now=NOW)
+        actions.withdraw_erasure(erasure=other, actor=ada, now=NOW)
+        for erasure in (one, other):
+            with pytest.raises(AlreadyDecided):
+                actions.reject_erasure(erasure=erasure, approver=carol, reason="No.", now=NOW)
+            with pytest.raises(AlreadyDecided):
+                actions.withdraw_erasure(erasure=erasure, actor=ada, now=NOW)
+            assert len(trail(erasure)) == 2
 
 
 class TestDatabase:

@@ -8,19 +8,21 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from apps.audit.models import AuditEvent
-from apps.common.decisions import NotOnesOwn
+from apps.common.decisions import AlreadyDecided, NotOnesOwn
 from apps.common.errors import NotPermitted
 from apps.prompts.holds import actions
 from apps.prompts.holds.actions import BadHold
-from apps.prompts.holds.models import LegalHold
+from apps.prompts.holds.models import HoldRelease, LegalHold
 from apps.prompts.holds.queries import free, held, holds_over
 from apps.prompts.models import DataKey, PromptRecord, PromptText
 from apps.prompts.subjects import SubjectKind, named_subject
 from tests.factories import NOW, TeamFactory
-from tests.prompts.samples import member, stored
+from tests.prompts.samples import member, others_wait, stored
+from tests.trail import trail
 
 pytestmark = pytest.mark.django_db
 OVER = timezone.now() - timedelta(days=1)
+LATER = NOW + timedelta(days=1)
 
 
 def place(ada, scope="MEMBER", name="M-100-42"):
@@ -31,12 +33,26 @@ def ask(hold, who):
     return actions.ask_release(hold=hold, justification="Settled.", requester=who, now=NOW)
 
 
+def facts(hold):
+    """Return what each event of a hold says of it."""
+    return {
+        "hold": str(hold.pk), "scope": "MEMBER", "value": member().token, "matter": "2026-17"
+    }  # fmt: skip
+
+
 class TestPlaceHold:
     def test_keeps_no_name(self, ada):
         hold = place(ada)
         assert hold.value == member().token and "100" not in str(hold)
         event = AuditEvent.objects.get(action="legal_hold.placed")
         assert "M-100-42" not in str(event.data) and event.data["matter"] == "2026-17"
+        assert trail(hold) == [("legal_hold.placed", "ada", facts(hold))]
+        assert (hold.secret, hold.placed_by, hold.placed_at) == (member().secret, ada, NOW)
+
+    def test_lets_nobody_erase_or_remove_until_it_is_committed(self, ada):
+        assert not others_wait()
+        place(ada)
+        assert others_wait()
 
     def test_refuses_what_covers_nothing(self, ada):
         TeamFactory(slug="claims-review")
@@ -48,6 +64,10 @@ class TestPlaceHold:
                 scope="CASE", name="c-17-x", matter="About C-17-X", actor=ada, now=NOW
             )
         assert place(ada, "TEAM", "claims-review").covers == "team claims-review"
+        # what no member's or case's name is may stand in the matter
+        actions.place_hold(
+            scope="TEAM", name="claims-review", matter="All of claims-review", actor=ada, now=NOW
+        )
 
     @pytest.mark.parametrize("who", ["carol", "charlie"])
     def test_is_an_auditors(self, request, who):
@@ -109,6 +129,68 @@ class TestRelease:
         assert AuditEvent.objects.get(action="legal_hold.lifted").data["asked_by"] == "ada"
         with pytest.raises(BadHold, match="lifted already"):
             ask(LegalHold.objects.get(pk=hold.pk), ada)
+
+    def test_is_told_by_an_event_of_each_step(self, ada, anton, carol):
+        hold = place(ada)
+        ends = {
+            "rejected": lambda release: actions.reject_release(
+                release=release, approver=anton, reason="No.", now=LATER
+            ),
+            "withdrawn": lambda release: actions.withdraw_release(
+                release=release, actor=ada, now=LATER
+            ),
+            "lifted": lambda release: actions.approve_release(
+                release=release, approver=carol, reason="Settled.", now=LATER
+            ),
+        }
+        found = {name: end(ask(hold, ada)) for name, end in ends.items()}
+        said = {
+            "rejected": ("legal_hold.release_rejected", "anton", {"reason": "No."}),
+            "withdrawn": ("legal_hold.release_withdrawn", "ada", {}),
+            "lifted": ("legal_hold.lifted", "carol", {"reason": "Settled.", "asked_by": "ada"}),
+        }
+        asked = ("legal_hold.release_requested", "ada", facts(hold) | {"justification": "Settled."})
+        for name, (action, who, data) in said.items():
+            assert trail(found[name]) == [asked, (action, who, facts(hold) | data)]
+        assert {
+            name: (one.status, one.decided_by, one.decided_at, one.decision_reason)
+            for name, one in found.items()
+        } == {
+            "rejected": ("REJECTED", anton, LATER, "No."),
+            "withdrawn": ("WITHDRAWN", ada, LATER, ""),
+            "lifted": ("APPROVED", carol, LATER, "Settled."),
+        }  # fmt: skip
+        hold.refresh_from_db()
+        assert hold.lifted_at == LATER
+
+    def test_is_asked_for_by_auditors_and_decided_once_by_those_who_may(
+        self, ada, anton, carol, charlie
+    ):
+        hold, other = place(ada), place(ada, "CALL", str(uuid4()))
+        for who in (carol, charlie):
+            with pytest.raises(NotPermitted):
+                ask(hold, who)
+        first, second = ask(hold, ada), ask(other, anton)
+        decide = {"reason": "So.", "now": NOW}
+        for who, refusal in ((charlie, NotPermitted), (ada, NotOnesOwn)):
+            with pytest.raises(refusal):
+                actions.approve_release(release=first, approver=who, **decide)
+            with pytest.raises(refusal):
+                actions.reject_release(release=first, approver=who, **decide)
+        for who in (ada, carol):
+            with pytest.raises(NotPermitted):
+                actions.withdraw_release(release=second, actor=who, now=NOW)
+        actions.approve_release(release=first, approver=anton, **decide)
+        actions.reject_release(release=second, approver=ada, **decide)
+        for release in (first, second):
+            with pytest.raises(AlreadyDecided):
+                actions.reject_release(release=release, approver=carol, **decide)
+            with pytest.raises(AlreadyDecided):
+                actions.approve_release(release=release, approver=carol, **decide)
+        assert list(LegalHold.objects.standing()) == [other]
+        assert {release.status for release in HoldRelease.objects.all()} == {
+            "APPROVED", "REJECTED",
+        }  # fmt: skip
 
     def test_leaves_it_where_it_is_rejected_or_withdrawn(self, ada, anton):
         hold = place(ada)

@@ -17,6 +17,7 @@ from apps.prompts.reading.models import NamedReader, Reading
 from apps.prompts.reading.opening import Unreadable, open_record
 from tests.factories import NOW, TeamFactory, UserFactory
 from tests.prompts.samples import ANSWER, REQUEST, WRAPPER, stored
+from tests.trail import trail
 
 pytestmark = pytest.mark.django_db
 
@@ -39,6 +40,14 @@ class TestReadRecord:
         assert (reading.call_id, reading.team) == (record.call_id, "claims-review")
         event = AuditEvent.objects.get(action="prompt.read")
         assert event.data["reason"] == "Complaint 17." and event.actor == "ada"
+        assert trail(reading) == [
+            ("prompt.read", "ada", {
+                "record": str(record.pk), "call": str(record.call_id), "team": "claims-review",
+                "model": "extract", "reason": "Complaint 17.",
+            }),
+        ]  # fmt: skip
+        assert (reading.record_id, reading.model, reading.reader, reading.reason, reading.read_at) \
+            == (record.pk, "extract", ada, "Complaint 17.", NOW)  # fmt: skip
         told = Notice.objects.get()
         assert told.user == charlie and told.kind == "PROMPT" and other != charlie
         assert str(record.call_id) in told.title and "Complaint" not in told.title
@@ -78,10 +87,39 @@ class TestNamedReaders:
         assert not may_read(carol, NOW + timedelta(days=1))
         with pytest.raises(BadReader, match="over already"):
             actions.end_reader(named=named, reason="x", actor=ada, now=NOW + timedelta(days=1))
-        actions_of = AuditEvent.objects.filter(target_type="NamedReader")
-        assert {event.action for event in actions_of} == {
-            "prompt_reader.named", "prompt_reader.ended",
-        }  # fmt: skip
+        assert trail(named) == [
+            ("prompt_reader.named", "ada", {"reader": "carol", "days": 7, "reason": "Review."}),
+            ("prompt_reader.ended", "ada", {"reader": "carol", "reason": "Done."}),
+        ]
+        assert (named.active_from, named.active_to) == (NOW, NOW + timedelta(days=1))
+
+    def test_read_to_the_last_microsecond_and_end_by_themselves_or_each_alone(
+        self, ada, anton, carol
+    ):
+        dora = UserFactory(username="dora", with_roles=[Role.REVIEWER])
+        first, second = name(carol, ada, 90), name(dora, anton, 1)
+        end, least = NOW + timedelta(days=90), timedelta(microseconds=1)
+        assert may_read(carol, end - least) and not may_read(carol, end)
+        assert not may_read(carol, NOW - least)
+        actions.end_reader(named=first, reason="Done.", actor=anton, now=NOW + least)
+        assert may_read(dora, NOW + least) and not may_read(carol, NOW + least)
+        with pytest.raises(BadReader, match="over already"):
+            actions.end_reader(named=second, reason="x", actor=ada, now=NOW + timedelta(days=1))
+        second.refresh_from_db()
+        assert second.active_to == NOW + timedelta(days=1)
+
+    def test_are_ended_by_auditors_and_named_by_those_who_just_signed_in(
+        self, ada, carol, charlie, request
+    ):
+        named = name(carol, ada)
+        for who in (carol, charlie):
+            with pytest.raises(NotPermitted):
+                actions.end_reader(named=named, reason="x", actor=who, now=NOW)
+        assert may_read(carol, NOW)
+        request.getfixturevalue("stale_by_default")
+        with pytest.raises(FreshSignInNeeded):
+            name(carol, ada)
+        assert NamedReader.objects.count() == 1
 
     def test_are_reviewers_whom_another_person_names_for_a_while(self, ada, anton, carol, charlie):
         with pytest.raises(NotPermitted):
