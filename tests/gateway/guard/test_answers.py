@@ -9,13 +9,15 @@ import time
 import pytest
 
 from apps.gateway.gate.refusals import Refusal
-from apps.gateway.gate.steps import Blocked, Does
+from apps.gateway.gate.steps import Blocked, Does, Finding
+from apps.gateway.guard.answers import InspectedAnswer
 from apps.gateway.guard.detectors.hits import Hit
 from apps.gateway.guard.detectors.secrets import secrets
 from apps.gateway.guard.inspection import NOT_INSPECTED
 from apps.gateway.guard.providers import Patterns, patterns
 from apps.gateway.guard.window import Reach
 from tests.gateway.guard.answering import (
+    call,
     chunk,
     end,
     event,
@@ -165,6 +167,34 @@ class TestWhole:
             return longest
 
         assert run(longest_wait()) < 3
+
+
+class TestVerdict:
+    def test_begins_with_what_the_request_held_and_has_no_more_than_it_may(self):
+        before = Finding("orchid", "ORCHID", Does.MONITOR, "request", "messages[0].content")
+        told = []
+        answer = InspectedAnswer(call("x"), [rule(Does.MONITOR)], "digest", [before], told.append)
+        said = "; ".join(f"SSN 412-55-{number}" for number in range(1100, 1220))
+        assert run(answer.whole(plain(message(said)))) is False
+        found = answer.verdict().findings
+        where = "choices[0].message.content"
+        assert found[0] == before
+        assert set(found[1:]) == {Finding("no-phi", "US_SSN", Does.MONITOR, "answer", where)}
+        assert (len(found), len(told)) == (100, 120)
+
+    def test_of_a_block_has_the_digest_and_the_rules_own_message(self):
+        answer = guard(rule(Does.MONITOR, name="seen"), rule(message="Ask her doctor."))
+        with pytest.raises(Blocked) as refused:
+            run(answer.whole(plain(message(f"SSN {SSN}"))))
+        assert refused.value.verdict.rules == "digest"
+        assert [one.rule for one in refused.value.verdict.findings] == ["seen", "no-phi"]
+        assert "Ask her doctor." in refused.value.message
+
+    def test_of_an_answer_that_no_rule_is_for_is_empty_and_it_passes(self):
+        answer, one = guard(), chunk(f"SSN {SSN}")
+        assert run(answer.whole(plain(message(f"SSN {SSN}")))) is False
+        assert run(answer.feed(one)) == [one] and run(answer.feed(one, more=True)) == [one]
+        assert (answer.verdict().rules, answer.verdict().findings) == ("digest", ())
 
 
 class TestLeaks:
@@ -530,6 +560,10 @@ class TestTrouble:
         with pytest.raises(Refusal) as refused:
             run(guard(self.slow(detector)).whole(plain(message("words of the answer"))))
         assert (refused.value.status, refused.value.code) == (502, "answer_unreadable")
+        where = "choices[0].message.content"
+        assert refused.value.verdict.findings == (
+            Finding("no-phi", NOT_INSPECTED, Does.BLOCK, "answer", where),
+        )
         with pytest.raises(Refusal):
             run(passed(guard(self.slow(detector)), letters("words of the answer")))
         assert "words" not in caplog.text + refused.value.message
