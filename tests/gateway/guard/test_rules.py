@@ -40,6 +40,54 @@ class TestRuleSet:
         (rule,) = RuleSet.of(a_set()).rules
         assert (rule.fails_closed, rule.threshold, rule.scope) == (True, 0.5, Scope())
 
+    def test_says_at_most_what_it_may(self):
+        names = [{**SECRETS, "name": f"{n:02}" + "a" * 61} for n in range(50)]
+        assert len(RuleSet.of({"rules": names}).rules) == 50
+        for changes in (
+            {"threshold": 0}, {"threshold": 1}, {"timeoutSeconds": 0.05}, {"timeoutSeconds": 60},
+            {"message": "x" * 300}, {"maskReplacement": "x" * 60}, {"detectors": ["JWT"]},
+            {"provider": {"type": "Regex", "patterns": {f"X{n}": "ab" for n in range(20)}},
+             "detectors": ["X0", "X19"]},
+            {"provider": {"type": "Presidio", "language": "en"}, "detectors": ["PERSON_2"]},
+            {"provider": {"type": "Classifier", "model": "m", "labels": ["X", "Y"]},
+             "detectors": ["Y"]},
+            {"provider": {"type": "ChatGuard", "model": "m", "dialect": "d",
+                          "criterion": "x" * 500}},
+        ):  # fmt: skip
+            assert RuleSet.of(a_set(**changes)).as_json()["rules"][0].items() >= changes.items()
+
+    def test_keeps_all_that_a_rule_can_say(self):
+        whole = {
+            "name": "masked", "phase": "answer", "provider": {"type": "MemberData"},
+            "detectors": ["US_SSN", "CLAIM_ID"], "action": "mask",
+            "scope": {"models": ["extract", "notes"], "teams": ["claims", "prior"],
+                      "dataClasses": ["PUBLIC", "PHI"]},
+            "threshold": 0.7, "onlyNew": True, "failureMode": "FailOpen", "timeoutSeconds": 3.5,
+            "message": "Ask her doctor.", "maskReplacement": "***",
+        }  # fmt: skip
+        made = RuleSet.of({"rules": [whole, SECRETS]})
+        assert made.as_json()["rules"][0] == whole
+        rule, other = made.rules
+        assert (rule.only_new, rule.fails_closed, rule.timeout_seconds) == (True, False, 3.5)
+        assert rule.scope == Scope(("extract", "notes"), ("claims", "prior"), ("PUBLIC", "PHI"))
+        assert (other.only_new, other.fails_closed, other.timeout_seconds) == (False, True, 2)
+        assert (other.message, other.mask_replacement, other.detectors) == ("", "[REDACTED]", ())
+
+    @pytest.mark.parametrize(
+        ("changes", "finds"),
+        [
+            ({"detectors": ["JWT"]}, ("JWT",)),
+            ({"provider": {"type": "Regex", "patterns": {"X": "ab", "Y": "cd"}}}, ("X", "Y")),
+            ({"provider": {"type": "Classifier", "model": "m", "labels": ["A", "B"]}}, ("A", "B")),
+            ({"provider": {"type": "Presidio", "language": "en"}}, ()),
+        ],
+    )
+    def test_names_what_a_rule_can_find(self, changes, finds):
+        (rule,) = RuleSet.of(a_set(**changes)).rules
+        assert rule.finds == finds
+        (all_of_them,) = RuleSet.of(a_set()).rules
+        assert "JWT" in all_of_them.finds and "API_KEY" in all_of_them.finds
+
     @pytest.mark.parametrize(
         ("body", "why"),
         [
@@ -74,8 +122,39 @@ class TestRuleSet:
             (a_set(scope={"models": ["<b>"]}), "lists names"),
             (a_set(scope={"dataClasses": ["SECRET"]}), "scope.dataClasses is one of"),
             (a_set(scope={"callers": []}), "has no callers"),
+            (a_set(scope={"teams": ["<b>"]}), "scope.teams lists names"),
+            (a_set(scope={"teams": ["a", "a"]}), "scope.teams are each given once"),
+            (a_set(scope={"models": "extract"}), "scope.models is a list"),
+            (a_set(scope=[]), "scope is an object"),
+            (a_set(threshold=-0.1), "from 0 to 1"),
+            (a_set(threshold="1"), "from 0 to 1"),
+            (a_set(timeoutSeconds=0.049), "from 0.05 to 60"),
+            (a_set(timeoutSeconds=60.1), "from 0.05 to 60"),
+            (a_set(name="a" * 64), "lower-case"),
+            (a_set(name="a-"), "lower-case"),
+            (a_set(name=5), "name is a text"),
+            (a_set(message=5), "message is one line"),
+            (a_set(maskReplacement=""), "maskReplacement is empty"),
+            (a_set(maskReplacement="x" * 61), "at most 60"),
+            (a_set(provider={"type": "Classifier", "model": "a b", "labels": ["X"]}),
+             "provider.model lists names"),
+            (a_set(provider={"type": "Classifier", "model": "m", "labels": ["X", "X"]}),
+             "provider.labels are each given once"),
+            (a_set(provider={"type": "Classifier", "model": "m", "labels": ["X"]},
+                   detectors=["Y"]), "Y is no detector of Classifier"),
+            (a_set(provider={"type": "Regex", "patterns": {"X": "ab"}}, detectors=["Y"]),
+             "Y is no detector of Regex"),
+            (a_set(provider={"type": "Presidio", "language": "en"}, detectors=["person"]),
+             "person is no detector of Presidio"),
+            (a_set(provider={"type": "ChatGuard", "model": "m", "dialect": "d",
+                             "criterion": "x" * 501}), "provider.criterion is one line"),
+            (a_set(provider={"type": "Regex", "patterns": {f"X{n}": "ab" for n in range(21)}}),
+             "at most 20 patterns"),
+            (a_set(provider={"type": "Regex", "patterns": {"X": 5}}), "X is a text"),
+            (a_set(provider={}), "provider wants type"),
+            (a_set(provider="Secrets"), "provider is an object"),
         ],
-    )
+    )  # fmt: skip
     def test_refuses(self, body, why):
         with pytest.raises(BadRules, match=why):
             RuleSet.of(body)
