@@ -11,9 +11,10 @@ from decimal import Decimal
 from django.db import IntegrityError, transaction
 
 from apps.access.budgets import terms as rules
-from apps.access.budgets.models import Asked, Boost, BoostEnd, Budget, BudgetChange, Unit
+from apps.access.budgets.models import Boost, BoostEnd, Budget, BudgetChange, Unit
 from apps.access.budgets.terms import Terms, terms_of
 from apps.access.models import Grant
+from apps.accounts.asked import Asked
 from apps.accounts.models import CostCenter, Team, User
 from apps.accounts.roles import ASKS_FOR_MODELS
 from apps.audit.actions import record

@@ -19,6 +19,7 @@ from django.db.models import F, Func, Q, Value
 from django.db.models.functions import Coalesce, Floor
 from django.urls import reverse
 
+from apps.accounts.asked import Asked, AskedQuerySet
 from apps.accounts.models import CostCenter, Role, Team, User
 from apps.accounts.roles import (
     ASKS_FOR_MODELS,
@@ -235,33 +236,13 @@ class Budget(models.Model):
         return owns or user.has_role(*SETS_TEAM_BUDGETS)
 
 
-class Asked(models.Model):
-    """What somebody asks for and another person decides, once."""
+class AskedOfBudget(Asked):
+    """A change or a boost of a budget. budget: as it was when somebody asked."""
 
-    class Status(models.TextChoices):
-        """Decided by somebody who did not ask."""
-
-        PENDING = "PENDING", "Waiting for a decision"
-        APPROVED = "APPROVED", "Approved"
-        REJECTED = "REJECTED", "Rejected"
-        WITHDRAWN = "WITHDRAWN", "Withdrawn"
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    # as it was when somebody asked
     budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="%(class)ss")
-    justification = models.TextField()
-    requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
-    requested_at = models.DateTimeField()
-    status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
-    decided_by = models.ForeignKey(
-        User, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
-    )
-    decided_at = models.DateTimeField(null=True, blank=True)
-    decision_reason = models.TextField(blank=True, default="")
 
-    class Meta:
+    class Meta(Asked.Meta):
         abstract = True
-        ordering = ("-requested_at", "-id")
         constraints = (
             models.UniqueConstraint(
                 fields=("budget",),
@@ -272,14 +253,10 @@ class Asked(models.Model):
         )
 
 
-class AskedQuerySet(models.QuerySet[Any]):
+class AskedOfBudgetQuerySet(AskedQuerySet[Any]):
     """Changes or boosts, newest first."""
 
-    def pending(self) -> "AskedQuerySet":
-        """Return those that wait for a decision."""
-        return self.filter(status=Asked.Status.PENDING)
-
-    def visible_to(self, user: User) -> "AskedQuerySet":
+    def visible_to(self, user: User) -> "AskedOfBudgetQuerySet":
         """Return those of the budgets that the person sees."""
         return self.filter(budget__in=Budget.objects.visible_to(user))
 
@@ -294,7 +271,7 @@ class AskedQuerySet(models.QuerySet[Any]):
             theirs |= Q(budget__registered_model__owner_team=user.team_id)
         return decisions.waiting_for(self.pending().filter(theirs), user)
 
-    def named(self) -> "AskedQuerySet":
+    def named(self) -> "AskedOfBudgetQuerySet":
         """Return them with the names of their budgets and people, in the same query."""
         return self.select_related(
             "budget__cost_center",
@@ -305,7 +282,7 @@ class AskedQuerySet(models.QuerySet[Any]):
         )
 
 
-class BudgetChange(Asked):
+class BudgetChange(AskedOfBudget):
     """Somebody asks for a budget with other terms, or, where `ends`, for none any more."""
 
     amount = models.DecimalField(max_digits=MOST_DIGITS, decimal_places=MOST_PLACES)
@@ -314,9 +291,9 @@ class BudgetChange(Asked):
     thresholds = ArrayField(models.PositiveSmallIntegerField())
     ends = models.BooleanField(default=False)
 
-    objects = AskedQuerySet.as_manager()
+    objects = AskedOfBudgetQuerySet.as_manager()
 
-    class Meta(Asked.Meta):
+    class Meta(AskedOfBudget.Meta):
         pass
 
     def __str__(self) -> str:
@@ -337,7 +314,7 @@ class BudgetChange(Asked):
         return f"{after} a month instead of {before}"
 
 
-class BoostQuerySet(AskedQuerySet):
+class BoostQuerySet(AskedOfBudgetQuerySet):
     """Boosts over time."""
 
     def named(self) -> "BoostQuerySet":
@@ -351,7 +328,7 @@ class BoostQuerySet(AskedQuerySet):
         return approved.filter(not_ended, decided_at__lte=at, ends_at__gt=at)
 
 
-class Boost(Asked):
+class Boost(AskedOfBudget):
     """Adds an amount to a budget's months until `ends_at`, from when it is approved on."""
 
     amount = models.DecimalField(max_digits=MOST_DIGITS, decimal_places=MOST_PLACES)
@@ -359,9 +336,9 @@ class Boost(Asked):
 
     objects = BoostQuerySet.as_manager()
 
-    class Meta(Asked.Meta):
+    class Meta(AskedOfBudget.Meta):
         constraints = (
-            *Asked.Meta.constraints,
+            *AskedOfBudget.Meta.constraints,
             models.CheckConstraint(condition=Q(amount__gt=0), name="boost_is_more_than_nothing"),
             models.CheckConstraint(
                 condition=~Q(status="APPROVED") | Q(decided_at__lt=F("ends_at")),

@@ -7,7 +7,8 @@ from datetime import datetime
 from functools import partial
 
 from apps.access.budgets.actions import question
-from apps.access.budgets.models import Asked, Boost, Budget, BudgetAlert, BudgetChange
+from apps.access.budgets.models import Boost, Budget, BudgetAlert, BudgetChange
+from apps.accounts.asked import Asked
 from apps.accounts.models import User
 from apps.accounts.people import holders
 from apps.accounts.roles import (

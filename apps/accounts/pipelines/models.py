@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 
+from apps.accounts.asked import Asked, AskedQuerySet
 from apps.accounts.models import Team, User
 from apps.accounts.pipelines.rules import TrustRule, server_of
 from apps.accounts.roles import DECIDES_PIPELINES, OVERSEES_PIPELINES
@@ -20,12 +21,8 @@ from apps.common import decisions
 NAME = r"^[a-z](?:[-a-z0-9]{0,38}[a-z0-9])?\Z"
 
 
-class PipelineChangeQuerySet(models.QuerySet["PipelineChange"]):
+class PipelineChangeQuerySet(AskedQuerySet["PipelineChange"]):
     """Changes of rules, newest first."""
-
-    def pending(self) -> "PipelineChangeQuerySet":
-        """Return the changes that wait for a decision."""
-        return self.filter(status=PipelineChange.Status.PENDING)
 
     def visible_to(self, user: User) -> "PipelineChangeQuerySet":
         """Return the changes a person may see: all, for those who ask, decide or oversee."""
@@ -38,21 +35,12 @@ class PipelineChangeQuerySet(models.QuerySet["PipelineChange"]):
         return found.select_related("requested_by", "team")
 
 
-class PipelineChange(models.Model):
+class PipelineChange(Asked):
     """A rule that one person proposes for a pipeline, and another puts in force or not.
 
     body: as TrustRule.as_json. before: the rule that it replaces, NULL for a new pipeline.
     """
 
-    class Status(models.TextChoices):
-        """Decided once, by somebody who did not propose it."""
-
-        PENDING = "PENDING", "Waiting for a decision"
-        APPROVED = "APPROVED", "Approved"
-        REJECTED = "REJECTED", "Rejected"
-        WITHDRAWN = "WITHDRAWN", "Withdrawn"
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=40)
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="+")
     body = models.JSONField()
@@ -63,20 +51,10 @@ class PipelineChange(models.Model):
         on_delete=models.PROTECT,
         related_name="+",
     )
-    justification = models.TextField()
-    requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
-    requested_at = models.DateTimeField()
-    status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
-    decided_by = models.ForeignKey(
-        User, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
-    )
-    decided_at = models.DateTimeField(null=True, blank=True)
-    decision_reason = models.TextField(blank=True, default="")
 
     objects = PipelineChangeQuerySet.as_manager()
 
-    class Meta:
-        ordering = ("-requested_at", "-id")
+    class Meta(Asked.Meta):
         constraints = (
             models.UniqueConstraint(
                 fields=("name",),

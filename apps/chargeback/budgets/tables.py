@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import django_filters
 
-from apps.access.budgets.models import Asked, Boost, Mode, Unit, in_unit
+from apps.access.budgets.models import Boost, Mode, Unit, in_unit
+from apps.accounts.asked import Asked
 from apps.chargeback.budgets import words
 from apps.chargeback.budgets.queries import Standing
 from apps.common.badges import Badge

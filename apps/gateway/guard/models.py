@@ -6,13 +6,13 @@ on it; every later one needs an approved change that says the very same (a trigg
 hit says which rule found what kind of thing where, and never a word of it.
 """
 
-import uuid
 from datetime import datetime
 
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 
+from apps.accounts.asked import Asked, AskedQuerySet
 from apps.accounts.models import User
 from apps.accounts.roles import (
     DECIDES_GUARDRAILS,
@@ -28,12 +28,8 @@ from apps.gateway.guard.rules import Phase, RuleSet
 NOT_INSPECTED = "NOT_INSPECTED"  # the detector of what a rule could not look at
 
 
-class GuardrailChangeQuerySet(models.QuerySet["GuardrailChange"]):
+class GuardrailChangeQuerySet(AskedQuerySet["GuardrailChange"]):
     """Changes of the rules, newest first."""
-
-    def pending(self) -> "GuardrailChangeQuerySet":
-        """Return the changes that wait for a decision."""
-        return self.filter(status=GuardrailChange.Status.PENDING)
 
     def visible_to(self, user: User) -> "GuardrailChangeQuerySet":
         """Return the changes a person may see: all, for those who ask, decide or oversee; others
@@ -48,40 +44,21 @@ class GuardrailChangeQuerySet(models.QuerySet["GuardrailChange"]):
         return found.select_related("requested_by")
 
 
-class GuardrailChange(models.Model):
+class GuardrailChange(Asked):
     """A set of rules that one person proposes, and another puts in force or not.
 
     body: as RuleSet.as_json. before: the revision that was in force when it was proposed.
     """
 
-    class Status(models.TextChoices):
-        """Decided once, by somebody who did not propose it."""
-
-        PENDING = "PENDING", "Waiting for a decision"
-        APPROVED = "APPROVED", "Approved"
-        REJECTED = "REJECTED", "Rejected"
-        WITHDRAWN = "WITHDRAWN", "Withdrawn"
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     environment = models.CharField(max_length=60)
     body = models.JSONField()
     before = models.ForeignKey(
         "gateway.GuardrailRevision", on_delete=models.PROTECT, related_name="+"
     )
-    justification = models.TextField()
-    requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
-    requested_at = models.DateTimeField()
-    status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
-    decided_by = models.ForeignKey(
-        User, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
-    )
-    decided_at = models.DateTimeField(null=True, blank=True)
-    decision_reason = models.TextField(blank=True, default="")
 
     objects = GuardrailChangeQuerySet.as_manager()
 
-    class Meta:
-        ordering = ("-requested_at", "-id")
+    class Meta(Asked.Meta):
         constraints = (
             models.UniqueConstraint(
                 fields=("environment",),

@@ -6,12 +6,11 @@ down when something first rests on it; every later one needs an approved change 
 same (a trigger holds that).
 """
 
-import uuid
-
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 
+from apps.accounts.asked import Asked, AskedQuerySet
 from apps.accounts.models import User
 from apps.accounts.roles import DECIDES_POLICIES, OVERSEES_POLICIES
 from apps.catalog.models import DataClass
@@ -19,12 +18,8 @@ from apps.common import decisions
 from apps.promotions.policy.rules import Rules
 
 
-class PolicyChangeQuerySet(models.QuerySet["PolicyChange"]):
+class PolicyChangeQuerySet(AskedQuerySet["PolicyChange"]):
     """Changes of policies, newest first."""
-
-    def pending(self) -> "PolicyChangeQuerySet":
-        """Return the changes that wait for a decision."""
-        return self.filter(status=PolicyChange.Status.PENDING)
 
     def visible_to(self, user: User) -> "PolicyChangeQuerySet":
         """Return the changes a person may see: all, for those who ask, decide or oversee; others
@@ -39,41 +34,22 @@ class PolicyChangeQuerySet(models.QuerySet["PolicyChange"]):
         return found.select_related("requested_by")
 
 
-class PolicyChange(models.Model):
+class PolicyChange(Asked):
     """Rules that one person proposes for a data class, and another puts in force or not.
 
     body: as Rules.as_json. before: the rules that were in force when it was proposed.
     """
 
-    class Status(models.TextChoices):
-        """Decided once, by somebody who did not propose it."""
-
-        PENDING = "PENDING", "Waiting for a decision"
-        APPROVED = "APPROVED", "Approved"
-        REJECTED = "REJECTED", "Rejected"
-        WITHDRAWN = "WITHDRAWN", "Withdrawn"
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     environment = models.CharField(max_length=60)
     data_class = models.CharField(max_length=16, choices=DataClass.choices)
     body = models.JSONField()
     before = models.ForeignKey(
         "promotions.PolicyRevision", on_delete=models.PROTECT, related_name="+"
     )
-    justification = models.TextField()
-    requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
-    requested_at = models.DateTimeField()
-    status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
-    decided_by = models.ForeignKey(
-        User, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
-    )
-    decided_at = models.DateTimeField(null=True, blank=True)
-    decision_reason = models.TextField(blank=True, default="")
 
     objects = PolicyChangeQuerySet.as_manager()
 
-    class Meta:
-        ordering = ("-requested_at", "-id")
+    class Meta(Asked.Meta):
         constraints = (
             models.UniqueConstraint(
                 fields=("environment", "data_class"),

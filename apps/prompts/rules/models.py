@@ -5,12 +5,11 @@ when something first rests on it; every later one needs an approved change that 
 (a trigger holds that).
 """
 
-import uuid
-
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 
+from apps.accounts.asked import Asked, AskedQuerySet
 from apps.accounts.models import User
 from apps.accounts.roles import DECIDES_PROMPTS, OVERSEES_PROMPTS
 from apps.catalog.models import DataClass
@@ -18,12 +17,8 @@ from apps.common import decisions
 from apps.prompts.rules.rules import Rules
 
 
-class RetentionChangeQuerySet(models.QuerySet["RetentionChange"]):
+class RetentionChangeQuerySet(AskedQuerySet["RetentionChange"]):
     """Changes of what is kept, newest first."""
-
-    def pending(self) -> "RetentionChangeQuerySet":
-        """Return the changes that wait for a decision."""
-        return self.filter(status=RetentionChange.Status.PENDING)
 
     def visible_to(self, user: User) -> "RetentionChangeQuerySet":
         """Return the changes a person may see: all, for those who ask, decide or oversee."""
@@ -36,40 +31,21 @@ class RetentionChangeQuerySet(models.QuerySet["RetentionChange"]):
         return found.select_related("requested_by")
 
 
-class RetentionChange(models.Model):
+class RetentionChange(Asked):
     """Rules that one person proposes for a data class, and another puts in force or not.
 
     body: as Rules.as_json. before: the rules that were in force when it was proposed.
     """
 
-    class Status(models.TextChoices):
-        """Decided once, by somebody who did not propose it."""
-
-        PENDING = "PENDING", "Waiting for a decision"
-        APPROVED = "APPROVED", "Approved"
-        REJECTED = "REJECTED", "Rejected"
-        WITHDRAWN = "WITHDRAWN", "Withdrawn"
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     data_class = models.CharField(max_length=16, choices=DataClass.choices)
     body = models.JSONField()
     before = models.ForeignKey(
         "prompts.RetentionRevision", on_delete=models.PROTECT, related_name="+"
     )
-    justification = models.TextField()
-    requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
-    requested_at = models.DateTimeField()
-    status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
-    decided_by = models.ForeignKey(
-        User, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
-    )
-    decided_at = models.DateTimeField(null=True, blank=True)
-    decision_reason = models.TextField(blank=True, default="")
 
     objects = RetentionChangeQuerySet.as_manager()
 
-    class Meta:
-        ordering = ("-requested_at", "-id")
+    class Meta(Asked.Meta):
         constraints = (
             models.UniqueConstraint(
                 fields=("data_class",),
