@@ -12,14 +12,11 @@ from apps.accounts.models import User
 from apps.accounts.roles import DECIDES_GUARDRAILS, JUDGES_HITS, PROPOSES_GUARDRAILS
 from apps.audit.actions import record
 from apps.audit.models import Action
-from apps.common import decisions
-from apps.common.canonical import digest_of
+from apps.common import decisions, rulings
 from apps.common.errors import DomainError, require
-from apps.common.rulings import BEGINNING
 from apps.gateway.guard.models import GuardHit, GuardrailChange, GuardrailRevision
 from apps.gateway.guard.queries import in_force
 from apps.gateway.guard.rules import RuleSet
-from apps.gateway.guard.shipped import SHIPPED
 
 NOUN = "proposal"
 Status = GuardrailChange.Status
@@ -39,16 +36,10 @@ class CannotMark(DomainError):
 
 def revision_for(now: datetime) -> GuardrailRevision:
     """Return the revision in force; the first time write down the set that ships."""
-    found = in_force(now).revision
-    if found is not None:
-        return found
-    body = SHIPPED.as_json()
-    made, _ = GuardrailRevision.objects.get_or_create(
-        environment=settings.ENVIRONMENT_NAME,
-        number=1,
-        defaults={"body": body, "digest": digest_of(body), "active_from": BEGINNING},
+    ruling = in_force(now)
+    return ruling.revision or rulings.first_revision(
+        GuardrailRevision.objects, ruling.rules, environment=settings.ENVIRONMENT_NAME
     )
-    return made
 
 
 def may_propose(person: User) -> bool:
@@ -117,16 +108,10 @@ def approve_guardrails(
     """
     decisions.permit(question(change, approver))
     _decide(change, approver, Status.APPROVED, reason, now)
-    before = change.before
-    if in_force(now).revision != before:
+    if in_force(now).revision != change.before:
         raise BadGuardrails("Other rules are in force since this was proposed. Reject it.")
-    revision = GuardrailRevision.objects.create(
-        environment=change.environment,
-        number=before.number + 1,
-        body=change.body,
-        digest=digest_of(change.body),
-        active_from=now,
-        change=change,
+    revision = rulings.next_revision(
+        GuardrailRevision.objects, change, now=now, environment=change.environment
     )
     data = _facts(change) | {"reason": reason, "revision": revision.number}
     data |= {"digest": revision.digest, "proposed_by": change.requested_by.username}

@@ -22,6 +22,7 @@ from apps.accounts.roles import (
 )
 from apps.common import decisions
 from apps.common.ids import ordered_id
+from apps.common.rulings import Revision, of_a_change
 from apps.gateway.gate.steps import Does
 from apps.gateway.guard.rules import Phase, RuleSet
 
@@ -81,17 +82,13 @@ class GuardrailChange(Asked):
         return RuleSet.of(self.body)
 
 
-class GuardrailRevision(models.Model):
+class GuardrailRevision(Revision):
     """The rules of an environment from a moment on. body: as RuleSet.as_json; digest: over it.
 
     change: what put it in force; NULL for the first, which is the set that ships.
     """
 
     environment = models.CharField(max_length=60)
-    number = models.PositiveIntegerField()
-    body = models.JSONField()
-    digest = models.CharField(max_length=71)
-    active_from = models.DateTimeField()
     change = models.OneToOneField(
         GuardrailChange, null=True, blank=True, on_delete=models.PROTECT, related_name="revision"
     )
@@ -102,10 +99,7 @@ class GuardrailRevision(models.Model):
             models.UniqueConstraint(
                 fields=("environment", "number"), name="guardrail_revision_number_once"
             ),
-            models.CheckConstraint(
-                condition=Q(number=1, change__isnull=True) | Q(number__gt=1, change__isnull=False),
-                name="guardrail_revision_of_a_change_but_the_first",
-            ),
+            of_a_change("guardrail_revision"),
         )
 
     def __str__(self) -> str:

@@ -13,12 +13,10 @@ from apps.accounts.models import User
 from apps.accounts.roles import DECIDES_POLICIES, PROPOSES_POLICIES
 from apps.audit.actions import record
 from apps.audit.models import Action
-from apps.common import decisions
-from apps.common.canonical import digest_of
+from apps.common import decisions, rulings
 from apps.common.errors import DomainError, require
-from apps.common.rulings import BEGINNING
 from apps.promotions.policy.models import PolicyChange, PolicyRevision
-from apps.promotions.policy.queries import first_rules, rules_of
+from apps.promotions.policy.queries import rules_of
 from apps.promotions.policy.rules import BadRules, Rules
 
 NOUN = "proposal"
@@ -35,17 +33,13 @@ def revision_for(data_class: str, now: datetime) -> PolicyRevision:
     """Return the revision in force for a data class; the first time write down what the settings
     say.
     """
-    found = rules_of(data_class, now).revision
-    if found is not None:
-        return found
-    body = first_rules().as_json()
-    made, _ = PolicyRevision.objects.get_or_create(
+    ruling = rules_of(data_class, now)
+    return ruling.revision or rulings.first_revision(
+        PolicyRevision.objects,
+        ruling.rules,
         environment=settings.ENVIRONMENT_NAME,
         data_class=data_class,
-        number=1,
-        defaults={"body": body, "digest": digest_of(body), "active_from": BEGINNING},
     )
-    return made
 
 
 def may_propose(person: User) -> bool:
@@ -126,17 +120,14 @@ def approve_policy(
     decisions.permit(question(change, approver))
     _decide(change, approver, Status.APPROVED, reason, now)
     _allowed_here(change.rules)
-    before = change.before
-    if rules_of(change.data_class, now).revision != before:
+    if rules_of(change.data_class, now).revision != change.before:
         raise BadPolicy("Other rules are in force since this was proposed. Reject it.")
-    revision = PolicyRevision.objects.create(
+    revision = rulings.next_revision(
+        PolicyRevision.objects,
+        change,
+        now=now,
         environment=change.environment,
         data_class=change.data_class,
-        number=before.number + 1,
-        body=change.body,
-        digest=digest_of(change.body),
-        active_from=now,
-        change=change,
     )
     data = _facts(change) | {"reason": reason, "revision": revision.number}
     data |= {"digest": revision.digest, "proposed_by": change.requested_by.username}

@@ -15,6 +15,7 @@ from apps.accounts.models import User
 from apps.accounts.roles import DECIDES_POLICIES, OVERSEES_POLICIES
 from apps.catalog.models import DataClass
 from apps.common import decisions
+from apps.common.rulings import Revision, of_a_change
 from apps.promotions.policy.rules import Rules
 
 
@@ -72,7 +73,7 @@ class PolicyChange(Asked):
         return Rules.of(self.body)
 
 
-class PolicyRevision(models.Model):
+class PolicyRevision(Revision):
     """The rules of a data class from a moment on. body: as Rules.as_json; digest: over it.
 
     number counts within an environment and data class. change: what put it in force; NULL for the
@@ -81,10 +82,6 @@ class PolicyRevision(models.Model):
 
     environment = models.CharField(max_length=60)
     data_class = models.CharField(max_length=16, choices=DataClass.choices)
-    number = models.PositiveIntegerField()
-    body = models.JSONField()
-    digest = models.CharField(max_length=71)
-    active_from = models.DateTimeField()
     change = models.OneToOneField(
         PolicyChange, null=True, blank=True, on_delete=models.PROTECT, related_name="revision"
     )
@@ -95,10 +92,7 @@ class PolicyRevision(models.Model):
             models.UniqueConstraint(
                 fields=("environment", "data_class", "number"), name="policy_revision_number_once"
             ),
-            models.CheckConstraint(
-                condition=Q(number=1, change__isnull=True) | Q(number__gt=1, change__isnull=False),
-                name="policy_revision_of_a_change_but_the_first",
-            ),
+            of_a_change("policy_revision"),
         )
 
     def __str__(self) -> str:

@@ -11,12 +11,10 @@ from apps.accounts.models import User
 from apps.accounts.roles import ASKS_ABOUT_PROMPTS, DECIDES_PROMPTS
 from apps.audit.actions import record
 from apps.audit.models import Action
-from apps.common import decisions
-from apps.common.canonical import digest_of
+from apps.common import decisions, rulings
 from apps.common.errors import DomainError, require
-from apps.common.rulings import BEGINNING
 from apps.prompts.rules.models import RetentionChange, RetentionRevision
-from apps.prompts.rules.queries import FIRST, rules_of
+from apps.prompts.rules.queries import rules_of
 from apps.prompts.rules.rules import Rules
 
 NOUN = "proposal"
@@ -74,16 +72,10 @@ def propose_retention(
 
 def revision_for(data_class: str, now: datetime) -> RetentionRevision:
     """Return the revision in force; the first time write down what ships with the product."""
-    found = rules_of(data_class, now).revision
-    if found is not None:
-        return found
-    body = FIRST[data_class].as_json()  # type: ignore[index]  # a choice is its text
-    made, _ = RetentionRevision.objects.get_or_create(
-        data_class=data_class,
-        number=1,
-        defaults={"body": body, "digest": digest_of(body), "active_from": BEGINNING},
+    ruling = rules_of(data_class, now)
+    return ruling.revision or rulings.first_revision(
+        RetentionRevision.objects, ruling.rules, data_class=data_class
     )
-    return made
 
 
 def question(change: RetentionChange, person: User) -> decisions.Question:
@@ -109,16 +101,10 @@ def approve_retention(
     """
     decisions.permit(question(change, approver))
     _decide(change, approver, Status.APPROVED, reason, now)
-    before = change.before
-    if rules_of(change.data_class, now).revision != before:
+    if rules_of(change.data_class, now).revision != change.before:
         raise BadRetention("Other rules are in force since this was proposed. Reject it.")
-    revision = RetentionRevision.objects.create(
-        data_class=change.data_class,
-        number=before.number + 1,
-        body=change.body,
-        digest=digest_of(change.body),
-        active_from=now,
-        change=change,
+    revision = rulings.next_revision(
+        RetentionRevision.objects, change, now=now, data_class=change.data_class
     )
     data = _facts(change) | {"reason": reason, "revision": revision.number}
     data |= {"digest": revision.digest, "proposed_by": change.requested_by.username}

@@ -14,6 +14,7 @@ from apps.accounts.models import User
 from apps.accounts.roles import DECIDES_PROMPTS, OVERSEES_PROMPTS
 from apps.catalog.models import DataClass
 from apps.common import decisions
+from apps.common.rulings import Revision, of_a_change
 from apps.prompts.rules.rules import Rules
 
 
@@ -68,16 +69,12 @@ class RetentionChange(Asked):
         return Rules.of(self.body)
 
 
-class RetentionRevision(models.Model):
+class RetentionRevision(Revision):
     """The rules of a data class from a moment on. body: as Rules.as_json; digest: over it. change:
     what put it in force; NULL for the first, which ships with the product.
     """
 
     data_class = models.CharField(max_length=16, choices=DataClass.choices)
-    number = models.PositiveIntegerField()
-    body = models.JSONField()
-    digest = models.CharField(max_length=71)
-    active_from = models.DateTimeField()
     change = models.OneToOneField(
         RetentionChange, null=True, blank=True, on_delete=models.PROTECT, related_name="revision"
     )
@@ -88,10 +85,7 @@ class RetentionRevision(models.Model):
             models.UniqueConstraint(
                 fields=("data_class", "number"), name="retention_revision_number_once"
             ),
-            models.CheckConstraint(
-                condition=Q(number=1, change__isnull=True) | Q(number__gt=1, change__isnull=False),
-                name="retention_revision_of_a_change_but_the_first",
-            ),
+            of_a_change("retention_revision"),
         )
 
     def __str__(self) -> str:
