@@ -258,13 +258,10 @@ def _decide(
     seen: Seen | None,
 ) -> dict[str, object]:
     """Decide, and return what the record keeps of it."""
-    decisions.permit(question(request, approver))
-    pending = AccessRequest.objects.pending()
+    asks = question(request, approver)
+    decisions.permit(asks)
     told = seen_as_data(seen) if seen else None
-    decisions.decide(
-        pending, request,
-        status=status, who=approver, now=now, reason=reason, decision_seen=told,
-    )  # fmt: skip
+    decisions.decide(asks, status=status, reason=reason, now=now, decision_seen=told)
     return {"reason": reason} | ({"seen": told} if told else {})
 
 
@@ -273,9 +270,7 @@ def withdraw_request(*, request: AccessRequest, actor: User, now: datetime) -> A
     """Take back a pending request. Raises NotPermitted unless actor asked; AlreadyDecided if it is
     not pending.
     """
-    decisions.permit_withdrawal(question(request, actor))
-    pending = AccessRequest.objects.pending()
-    decisions.decide(pending, request, status=AccessRequest.Status.WITHDRAWN, who=actor, now=now)
+    decisions.withdraw(question(request, actor), now=now)
     record(action=Action.ACCESS_WITHDRAWN, actor=actor, target=request, now=now)
     return request
 

@@ -8,7 +8,6 @@ approved is the file's whole text, which never changes afterwards; the worker co
 import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
@@ -194,7 +193,8 @@ def approve_capacity(
     Raises NotPermitted unless the approver is a platform engineer or reviewer who did not ask;
     AlreadyDecided; PoolChanged where the pool is no longer what the request was made on.
     """
-    decisions.permit(question(request, approver))
+    asks = question(request, approver)
+    decisions.permit(asks)
     current = NodePoolRevision.objects.current_of(request.pool)
     if current is None or current.pk != request.base_id:
         raise PoolChanged(
@@ -202,7 +202,9 @@ def approve_capacity(
             f"then, "
             f"{current.number if current else 'none'} now. Reject it and ask for a new one."
         )
-    _decide(request, approver, Status.APPROVED, reason, now, next_check_at=now, moved_at=now)
+    decisions.decide(
+        asks, status=Status.APPROVED, reason=reason, now=now, next_check_at=now, moved_at=now
+    )
     data = {"reason": reason, "digest": request.digest}
     record(action=Action.CAPACITY_APPROVED, actor=approver, target=request, now=now, data=data)
     enqueue_on_commit("capacity.reconcile_capacity_request", request_id=str(request.pk))
@@ -214,8 +216,7 @@ def reject_capacity(
     *, request: CapacityRequest, approver: User, reason: str, now: datetime
 ) -> CapacityRequest:
     """Reject a pending request. Raises NotPermitted as approve_capacity does, AlreadyDecided."""
-    decisions.permit(question(request, approver))
-    _decide(request, approver, Status.REJECTED, reason, now, finished_at=now)
+    decisions.reject(question(request, approver), reason=reason, now=now, finished_at=now)
     record(
         action=Action.CAPACITY_REJECTED,
         actor=approver,
@@ -226,20 +227,12 @@ def reject_capacity(
     return request
 
 
-def _decide(
-    request: CapacityRequest, who: User, status: str, reason: str, now: datetime, **more: Any
-) -> None:
-    pending = CapacityRequest.objects.pending()
-    decisions.decide(pending, request, status=status, who=who, now=now, reason=reason, **more)
-
-
 @transaction.atomic
 def withdraw_capacity(*, request: CapacityRequest, actor: User, now: datetime) -> CapacityRequest:
     """Take back a pending request. Raises NotPermitted unless actor asked; AlreadyDecided if it is
     not pending.
     """
-    decisions.permit_withdrawal(question(request, actor))
-    _decide(request, actor, Status.WITHDRAWN, "", now, finished_at=now)
+    decisions.withdraw(question(request, actor), now=now, finished_at=now)
     record(action=Action.CAPACITY_WITHDRAWN, actor=actor, target=request, now=now)
     return request
 

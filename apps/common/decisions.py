@@ -9,7 +9,7 @@ people decide, and once, against every door.
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from django.db.models import CheckConstraint, F, Model, Q, QuerySet
 from django.urls import reverse
@@ -18,13 +18,13 @@ from apps.common.badges import Badge
 from apps.common.errors import DomainError, NotPermitted, require
 from apps.common.sign_ins import SignIn, require_fresh_sign_in
 
-PENDING = "PENDING"
+PENDING, APPROVED, REJECTED, WITHDRAWN = "PENDING", "APPROVED", "REJECTED", "WITHDRAWN"
 # what became of a row that waits for one other person's yes
 BADGES = {
     PENDING: Badge("warn", "clock", "Needs 1 approval"),
-    "APPROVED": Badge("ok", "circle-check", "Approved"),
-    "REJECTED": Badge("bad", "circle-x", "Rejected"),
-    "WITHDRAWN": Badge("idle", "undo-2", "Withdrawn"),
+    APPROVED: Badge("ok", "circle-check", "Approved"),
+    REJECTED: Badge("bad", "circle-x", "Rejected"),
+    WITHDRAWN: Badge("idle", "undo-2", "Withdrawn"),
 }
 Row = TypeVar("Row", bound=Model)
 
@@ -42,6 +42,7 @@ class AlreadyDecided(DomainError):
 class Asked(Protocol):
     """A row that somebody asked for and somebody else decides about."""
 
+    _default_manager: ClassVar[Any]
     pk: Any
     status: Any
     requested_by_id: Any
@@ -169,33 +170,48 @@ def settle(pending: QuerySet[Any], row: Asked, *, noun: str = "request", **value
 
 
 def decide(
-    pending: QuerySet[Any],
-    row: Asked,
-    *,
-    status: str,
-    who: Person,
-    now: datetime,
-    reason: str = "",
-    noun: str = "request",
-    **more: object,
+    question: Question, *, status: str, now: datetime, reason: str = "", **more: object
 ) -> None:
-    """Settle a row that keeps by whom, when and why it was decided, or taken back. more: other
-    columns to set. Raises AlreadyDecided where it waits no longer.
+    """Settle a question's row, which keeps that this person decided it or took it back, when and
+    why. more: other columns to set. Raises AlreadyDecided where it waits no longer.
+
+    Nobody asks here whether the person may: that is permit's, before the work that an answer takes.
     """
+    row = question.row
     settle(
-        pending,
+        type(row)._default_manager.filter(status=PENDING),
         row,
-        noun=noun,
+        noun=question.noun,
         status=status,
-        decided_by=who,
+        decided_by=question.person,
         decided_at=now,
         decision_reason=reason,
         **more,
     )
 
 
+def approve(question: Question, *, reason: str, now: datetime) -> None:
+    """Say yes. Raises what permit raises, and AlreadyDecided."""
+    permit(question)
+    decide(question, status=APPROVED, reason=reason, now=now)
+
+
+def reject(question: Question, *, reason: str, now: datetime, **more: object) -> None:
+    """Say no. more: other columns to set. Raises what permit raises, and AlreadyDecided."""
+    permit(question)
+    decide(question, status=REJECTED, reason=reason, now=now, **more)
+
+
+def withdraw(question: Question, *, now: datetime, **more: object) -> None:
+    """Take back what was asked for. more: other columns to set. Raises what permit_withdrawal
+    raises, and AlreadyDecided.
+    """
+    permit_withdrawal(question)
+    decide(question, status=WITHDRAWN, now=now, **more)
+
+
 def two_people(
-    name: str, *, decided: Collection[str] = ("APPROVED", "REJECTED")
+    name: str, *, decided: Collection[str] = (APPROVED, REJECTED)
 ) -> tuple[CheckConstraint, ...]:
     """Return what the database holds of a row that one person asked for and another decided,
     whatever door they use: nobody decides on their own, somebody decided, and it is known when.
@@ -205,7 +221,7 @@ def two_people(
     return (
         CheckConstraint(
             condition=Q(decided_by__isnull=True)
-            | Q(status="WITHDRAWN")
+            | Q(status=WITHDRAWN)
             | ~Q(decided_by=F("requested_by")),
             name=f"{name}_not_decided_by_requester",
         ),

@@ -14,7 +14,6 @@ from apps.access.budgets import terms as rules
 from apps.access.budgets.models import Boost, BoostEnd, Budget, BudgetChange, Unit
 from apps.access.budgets.terms import Terms, terms_of
 from apps.access.models import Grant
-from apps.accounts.asked import Asked
 from apps.accounts.models import CostCenter, Team, User
 from apps.accounts.roles import ASKS_FOR_MODELS
 from apps.audit.actions import record
@@ -25,7 +24,6 @@ from apps.common.errors import DomainError, require
 from apps.common.money import exact
 from apps.common.sign_ins import require_fresh_sign_in
 
-Status = Asked.Status
 CAME_WITH_ACCESS = "Asked for with the access, and approved with it."
 REPLACED = "Replaced by its change."
 
@@ -230,7 +228,9 @@ def approve_change(
     Raises NotPermitted unless the approver decides and did not ask; AlreadyDecided;
     BudgetChanged where the budget is not what the request was made on.
     """
-    _decide(request, approver, Status.APPROVED, reason, now, Action.BUDGET_CHANGE_APPROVED)
+    decisions.approve(question(request, approver), reason=reason, now=now)
+    data = {"reason": reason}
+    record(action=Action.BUDGET_CHANGE_APPROVED, actor=approver, target=request, now=now, data=data)
     before = rules.as_data(terms_of(request.budget))
     why = request.justification
     if request.ends:
@@ -287,7 +287,9 @@ def approve_boost(*, request: Boost, approver: User, reason: str, now: datetime)
     """
     if request.ends_at <= now:
         raise CannotBudget("Its end has passed. Reject it, and let the team ask for a new one.")
-    _decide(request, approver, Status.APPROVED, reason, now, Action.BOOST_APPROVED)
+    decisions.approve(question(request, approver), reason=reason, now=now)
+    data = {"reason": reason}
+    record(action=Action.BOOST_APPROVED, actor=approver, target=request, now=now, data=data)
     return request
 
 
@@ -331,22 +333,10 @@ def reject(
     *, request: BudgetChange | Boost, approver: User, reason: str, now: datetime
 ) -> BudgetChange | Boost:
     """Reject a change or a boost. Raises NotPermitted and AlreadyDecided as approving does."""
-    _decide(request, approver, Status.REJECTED, reason, now, REJECTED[type(request)])
+    decisions.reject(question(request, approver), reason=reason, now=now)
+    action, data = REJECTED[type(request)], {"reason": reason}
+    record(action=action, actor=approver, target=request, now=now, data=data)
     return request
-
-
-def _decide(
-    request: BudgetChange | Boost,
-    approver: User,
-    status: str,
-    reason: str,
-    now: datetime,
-    action: Action,
-) -> None:
-    decisions.permit(question(request, approver))
-    pending = type(request).objects.pending()
-    decisions.decide(pending, request, status=status, who=approver, now=now, reason=reason)
-    record(action=action, actor=approver, target=request, now=now, data={"reason": reason})
 
 
 @transaction.atomic
@@ -354,9 +344,7 @@ def withdraw(*, request: BudgetChange | Boost, actor: User, now: datetime) -> Bu
     """Take back a pending change or boost. Raises NotPermitted unless actor asked; AlreadyDecided
     if it is not pending.
     """
-    decisions.permit_withdrawal(question(request, actor))
-    pending = type(request).objects.pending()
-    decisions.decide(pending, request, status=Status.WITHDRAWN, who=actor, now=now)
+    decisions.withdraw(question(request, actor), now=now)
     record(action=WITHDRAWN[type(request)], actor=actor, target=request, now=now)
     return request
 

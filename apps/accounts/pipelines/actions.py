@@ -19,10 +19,8 @@ from apps.common import decisions
 from apps.common.canonical import digest_of
 from apps.common.errors import DomainError, require
 
-NOUN = "rule"
 RESERVED = frozenset({"new"})
 DECIDER = "reviewer or platform engineer"
-Status = PipelineChange.Status
 
 
 class BadRule(DomainError):
@@ -124,7 +122,7 @@ def question(change: PipelineChange, person: User) -> decisions.Question:
         person,
         decider=DECIDER,
         is_decider=person.has_role(*DECIDES_PIPELINES),
-        noun=NOUN,
+        noun="rule",
         asked="proposed",
         barred=_barred(change, person),
     )
@@ -145,8 +143,7 @@ def approve_rule(
     Raises NotPermitted unless the approver decides and neither proposed it nor pushes by it;
     AlreadyDecided; BadRule where another rule came into force meanwhile, or this one cannot be.
     """
-    decisions.permit(question(change, approver))
-    _decide(change, approver, Status.APPROVED, reason, now)
+    decisions.approve(question(change, approver), reason=reason, now=now)
     if queries.newest(change.name) != change.before:
         raise BadRule("Another rule is in force since this was proposed. Reject it.")
     _check(change.name, change.team, change.rule, change.before)
@@ -170,8 +167,7 @@ def reject_rule(
     *, change: PipelineChange, approver: User, reason: str, now: datetime
 ) -> PipelineChange:
     """Reject a proposed rule. Raises NotPermitted as approve_rule does, AlreadyDecided."""
-    decisions.permit(question(change, approver))
-    _decide(change, approver, Status.REJECTED, reason, now)
+    decisions.reject(question(change, approver), reason=reason, now=now)
     data = _facts(change) | {"reason": reason}
     record(action=Action.PIPELINE_REJECTED, actor=approver, target=change, now=now, data=data)
     return change
@@ -180,8 +176,7 @@ def reject_rule(
 @transaction.atomic
 def withdraw_rule(*, change: PipelineChange, actor: User, now: datetime) -> PipelineChange:
     """Take back a proposed rule. Raises NotPermitted unless actor proposed it; AlreadyDecided."""
-    decisions.permit_withdrawal(question(change, actor))
-    _decide(change, actor, Status.WITHDRAWN, "", now)
+    decisions.withdraw(question(change, actor), now=now)
     data = _facts(change)
     record(action=Action.PIPELINE_WITHDRAWN, actor=actor, target=change, now=now, data=data)
     return change
@@ -210,11 +205,6 @@ def end_pipeline(*, rule: PipelineRule, actor: User, reason: str, now: datetime)
     rule.refresh_from_db()
     data = {"name": rule.name, "number": rule.number, "reason": reason}
     record(action=Action.PIPELINE_ENDED, actor=actor, target=rule, now=now, data=data)
-
-
-def _decide(change: PipelineChange, who: User, status: str, reason: str, now: datetime) -> None:
-    pending = PipelineChange.objects.pending()
-    decisions.decide(pending, change, status=status, who=who, now=now, reason=reason, noun=NOUN)
 
 
 def _facts(change: PipelineChange) -> dict[str, object]:

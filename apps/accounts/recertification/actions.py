@@ -132,16 +132,9 @@ def look_again(*, review: RoleReview, actor: User, now: datetime) -> RoleReview:
 
 
 def _decide(review: RoleReview, approver: User, status: str, reason: str, now: datetime) -> None:
-    decisions.permit(question(review, approver))
-    decisions.decide(
-        RoleReview.objects.pending(),
-        review,
-        status=status,
-        who=approver,
-        now=now,
-        reason=reason,
-        noun="role",
-    )
+    asks = question(review, approver)
+    decisions.permit(asks)
+    decisions.decide(asks, status=status, reason=reason, now=now)
 
 
 def _record(action: Action, review: RoleReview, actor: audit.Actor, now: datetime) -> None:

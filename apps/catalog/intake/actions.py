@@ -146,7 +146,8 @@ def approve_model(
 
     Raises NotPermitted unless the approver decides and did not ask; NameTaken; AlreadyDecided.
     """
-    decisions.permit(question(request, approver))
+    asks = question(request, approver)
+    decisions.permit(asks)
     pending = ModelIntake.objects.pending()
     if not pending.filter(pk=request.pk).select_for_update().exists():
         raise decisions.AlreadyDecided("This request was decided already.")
@@ -164,10 +165,7 @@ def approve_model(
         actor=approver,
         now=now,
     )
-    decisions.decide(
-        pending, request, status=Status.APPROVED, who=approver, now=now, reason=reason,
-        registered_model=model,
-    )  # fmt: skip
+    decisions.decide(asks, status=Status.APPROVED, reason=reason, now=now, registered_model=model)
     data = {"reason": reason, "model": model.name}
     audit.record(
         action=Action.MODEL_INTAKE_APPROVED, actor=approver, target=request, now=now, data=data
@@ -180,11 +178,7 @@ def reject_model(
     *, request: ModelIntake, approver: User, reason: str, now: datetime
 ) -> ModelIntake:
     """Reject a pending request. Raises NotPermitted as approve_model does, AlreadyDecided."""
-    decisions.permit(question(request, approver))
-    decisions.decide(
-        ModelIntake.objects.pending(), request,
-        status=Status.REJECTED, who=approver, now=now, reason=reason,
-    )  # fmt: skip
+    decisions.reject(question(request, approver), reason=reason, now=now)
     audit.record(
         action=Action.MODEL_INTAKE_REJECTED,
         actor=approver,
@@ -198,9 +192,6 @@ def reject_model(
 @transaction.atomic
 def withdraw_model(*, request: ModelIntake, actor: User, now: datetime) -> ModelIntake:
     """Take back a pending request. Raises NotPermitted unless actor asked; AlreadyDecided."""
-    decisions.permit_withdrawal(question(request, actor))
-    decisions.decide(
-        ModelIntake.objects.pending(), request, status=Status.WITHDRAWN, who=actor, now=now
-    )
+    decisions.withdraw(question(request, actor), now=now)
     audit.record(action=Action.MODEL_INTAKE_WITHDRAWN, actor=actor, target=request, now=now)
     return request

@@ -169,13 +169,14 @@ def approve_revocation(
 
     Raises NotPermitted, or AlreadyDecided.
     """
-    decisions.permit(question(row, approver))
+    asks = question(row, approver)
+    decisions.permit(asks)
     signed = list(
         ModelVersion.objects.select_for_update(of=("self",))
         .select_related("registered_model")
         .filter(signer=row.signer.name, status__in=catalog.CAN_BE_WRONG)
     )
-    _decide(row, approver, Status.APPROVED, reason, now, versions=len(signed))
+    decisions.decide(asks, status=Status.APPROVED, reason=reason, now=now, versions=len(signed))
     ended = Coalesce("active_to", now, output_field=DateTimeField())
     Signer.objects.filter(pk=row.signer_id).update(revoked_at=now, active_to=ended)
     words = f"Its signer, {row.signer}, was revoked by {approver.get_full_name()}: {reason}"
@@ -195,8 +196,7 @@ def reject_revocation(
     *, row: SignerRevocation, approver: User, reason: str, now: datetime
 ) -> SignerRevocation:
     """Leave a key as it is. Raises as approve_revocation does."""
-    decisions.permit(question(row, approver))
-    _decide(row, approver, Status.REJECTED, reason, now)
+    decisions.reject(question(row, approver), reason=reason, now=now)
     data = {"reason": reason}
     audit.record(action=Action.REVOCATION_REJECTED, actor=approver, target=row, now=now, data=data)
     return row
@@ -205,16 +205,6 @@ def reject_revocation(
 @transaction.atomic
 def withdraw_revocation(*, row: SignerRevocation, actor: User, now: datetime) -> SignerRevocation:
     """Take one's own request back. Raises NotPermitted, or AlreadyDecided."""
-    decisions.permit_withdrawal(question(row, actor))
-    _decide(row, actor, Status.WITHDRAWN, "", now)
+    decisions.withdraw(question(row, actor), now=now)
     audit.record(action=Action.REVOCATION_WITHDRAWN, actor=actor, target=row, now=now)
     return row
-
-
-def _decide(
-    row: SignerRevocation, who: User, status: str, reason: str, now: datetime, **more: object
-) -> None:
-    decisions.decide(
-        SignerRevocation.objects.pending(), row,
-        status=status, who=who, now=now, reason=reason, noun="revocation", **more,
-    )  # fmt: skip

@@ -106,11 +106,12 @@ def close_month(*, item: MonthClose, approver: User, reason: str, now: datetime)
     Raises NotPermitted unless the approver is finance and did not ask for it; AlreadyDecided;
     StaleClose where the statements are others by now; NotReady where something stops it by now.
     """
-    decisions.permit(question(item, approver))
+    asks = question(item, approver)
+    decisions.permit(asks)
     hold_months()
     item.refresh_from_db()
     made = _as_seen(item, now) if item.status == Status.PENDING else []
-    _decide(item, approver, Status.CLOSED, reason, now)
+    decisions.decide(asks, status=Status.CLOSED, reason=reason, now=now)
     documents.ask_for([_issue(item, draft, now) for draft in made], now=now)
     _keep_machines(item)
     data = _facts(item) | {"reason": reason, "statements": len(made), "accepted": _accepted(item)}
@@ -190,8 +191,7 @@ def _keep_machines(item: MonthClose) -> None:
 @transaction.atomic
 def reject_close(*, item: MonthClose, approver: User, reason: str, now: datetime) -> MonthClose:
     """Reject a close. Raises NotPermitted as close_month does, AlreadyDecided."""
-    decisions.permit(question(item, approver))
-    _decide(item, approver, Status.REJECTED, reason, now)
+    decisions.reject(question(item, approver), reason=reason, now=now)
     data = _facts(item) | {"reason": reason}
     record(action=Action.CLOSE_REJECTED, actor=approver, target=item, now=now, data=data)
     return item
@@ -200,15 +200,9 @@ def reject_close(*, item: MonthClose, approver: User, reason: str, now: datetime
 @transaction.atomic
 def withdraw_close(*, item: MonthClose, actor: User, now: datetime) -> MonthClose:
     """Take a request back. Raises NotPermitted unless actor made it; AlreadyDecided."""
-    decisions.permit_withdrawal(question(item, actor))
-    _decide(item, actor, Status.WITHDRAWN, "", now)
+    decisions.withdraw(question(item, actor), now=now)
     record(action=Action.CLOSE_WITHDRAWN, actor=actor, target=item, now=now, data=_facts(item))
     return item
-
-
-def _decide(item: MonthClose, who: User, status: str, reason: str, now: datetime) -> None:
-    pending = MonthClose.objects.pending()
-    decisions.decide(pending, item, status=status, who=who, now=now, reason=reason, noun="close")
 
 
 def _facts(item: MonthClose) -> dict[str, object]:

@@ -131,13 +131,14 @@ def publish_prices(
     Raises NotPermitted unless the approver is finance and did not propose it; AlreadyDecided;
     BadRate where the hour is before the first open month by now.
     """
-    decisions.permit(question(change, approver))
+    asks = question(change, approver)
+    decisions.permit(asks)
     hold_months()
     if too_early := begins_too_early(change.active_from, now):
         raise BadRate(f"{too_early} Reject it, and propose the prices anew.")
     _lock(change.registered_model)
     effect = queries.effect_of(change.registered_model, change.proposed, change.active_from)
-    _decide(change, approver, Status.PUBLISHED, reason, now)
+    decisions.decide(asks, status=Status.PUBLISHED, reason=reason, now=now)
     _put_in_force(change)
     if change.active_from <= now:
         # calls may begin a little after now, by the gateway's clock
@@ -175,8 +176,7 @@ def reject_prices(
     *, change: PriceChange, approver: User, reason: str, now: datetime
 ) -> PriceChange:
     """Reject proposed prices. Raises NotPermitted as publish_prices does, AlreadyDecided."""
-    decisions.permit(question(change, approver))
-    _decide(change, approver, Status.REJECTED, reason, now)
+    decisions.reject(question(change, approver), reason=reason, now=now)
     data = _facts(change) | {"reason": reason}
     record(action=Action.PRICE_REJECTED, actor=approver, target=change, now=now, data=data)
     return change
@@ -185,17 +185,9 @@ def reject_prices(
 @transaction.atomic
 def withdraw_prices(*, change: PriceChange, actor: User, now: datetime) -> PriceChange:
     """Take back proposed prices. Raises NotPermitted unless actor proposed them; AlreadyDecided."""
-    decisions.permit_withdrawal(question(change, actor))
-    _decide(change, actor, Status.WITHDRAWN, "", now)
+    decisions.withdraw(question(change, actor), now=now)
     record(action=Action.PRICE_WITHDRAWN, actor=actor, target=change, now=now, data=_facts(change))
     return change
-
-
-def _decide(change: PriceChange, who: User, status: str, reason: str, now: datetime) -> None:
-    pending = PriceChange.objects.pending()
-    decisions.decide(
-        pending, change, status=status, who=who, now=now, reason=reason, noun="proposal"
-    )
 
 
 def _facts(change: PriceChange) -> dict[str, object]:

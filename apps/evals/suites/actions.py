@@ -236,7 +236,8 @@ def approve_suite(*, suite: EvalSuite, approver: User, reason: str, now: datetim
     """Put a revision in force: from now on it judges its models. Raises NotPermitted unless the
     approver is a reviewer who did not ask for it; AlreadyDecided.
     """
-    _decide(suite, approver, Status.APPROVED, Action.SUITE_APPROVED, reason, now)
+    decisions.approve(question(suite, approver), reason=reason, now=now)
+    _record(Action.SUITE_APPROVED, suite, approver, reason, now)
     # what waits for a result is judged by this suite now
     enqueue_on_commit("promotions.start_approved_promotions")
     return suite
@@ -245,38 +246,19 @@ def approve_suite(*, suite: EvalSuite, approver: User, reason: str, now: datetim
 @transaction.atomic
 def reject_suite(*, suite: EvalSuite, approver: User, reason: str, now: datetime) -> EvalSuite:
     """Reject a revision. Raises as approve_suite does."""
-    _decide(suite, approver, Status.REJECTED, Action.SUITE_REJECTED, reason, now)
+    decisions.reject(question(suite, approver), reason=reason, now=now)
+    _record(Action.SUITE_REJECTED, suite, approver, reason, now)
     return suite
 
 
 @transaction.atomic
 def withdraw_suite(*, suite: EvalSuite, actor: User, now: datetime) -> EvalSuite:
     """Take a revision back. Raises NotPermitted unless actor asked for it; AlreadyDecided."""
-    decisions.permit_withdrawal(question(suite, actor))
-    decisions.decide(
-        EvalSuite.objects.pending(),
-        suite,
-        status=Status.WITHDRAWN,
-        who=actor,
-        now=now,
-        noun="suite",
-    )
+    decisions.withdraw(question(suite, actor), now=now)
     audit.record(action=Action.SUITE_WITHDRAWN, actor=actor, target=suite, now=now)
     return suite
 
 
-def _decide(
-    suite: EvalSuite, who: User, status: str, action: Action, reason: str, now: datetime
-) -> None:
-    decisions.permit(question(suite, who))
-    decisions.decide(
-        EvalSuite.objects.pending(),
-        suite,
-        status=status,
-        who=who,
-        now=now,
-        reason=reason,
-        noun="suite",
-    )
+def _record(action: Action, suite: EvalSuite, who: User, reason: str, now: datetime) -> None:
     data = {"suite": str(suite), "digest": suite.digest, "reason": reason}
     audit.record(action=action, actor=who, target=suite, now=now, data=data)

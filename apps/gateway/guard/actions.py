@@ -18,9 +18,6 @@ from apps.gateway.guard.models import GuardHit, GuardrailChange, GuardrailRevisi
 from apps.gateway.guard.queries import in_force
 from apps.gateway.guard.rules import RuleSet
 
-NOUN = "proposal"
-Status = GuardrailChange.Status
-
 
 class BadGuardrails(DomainError):
     """The rules cannot be proposed, or no longer be put in force."""
@@ -92,7 +89,7 @@ def question(change: GuardrailChange, person: User) -> decisions.Question:
         person,
         decider="reviewer",
         is_decider=person.has_role(*DECIDES_GUARDRAILS),
-        noun=NOUN,
+        noun="proposal",
         asked="proposed",
     )
 
@@ -106,8 +103,7 @@ def approve_guardrails(
     Raises NotPermitted unless the approver is a reviewer who did not propose them; AlreadyDecided;
     BadGuardrails where other rules came into force since they were proposed.
     """
-    decisions.permit(question(change, approver))
-    _decide(change, approver, Status.APPROVED, reason, now)
+    decisions.approve(question(change, approver), reason=reason, now=now)
     if in_force(now).revision != change.before:
         raise BadGuardrails("Other rules are in force since this was proposed. Reject it.")
     revision = rulings.next_revision(
@@ -124,8 +120,7 @@ def reject_guardrails(
     *, change: GuardrailChange, approver: User, reason: str, now: datetime
 ) -> GuardrailChange:
     """Reject proposed rules. Raises NotPermitted as approve_guardrails does, AlreadyDecided."""
-    decisions.permit(question(change, approver))
-    _decide(change, approver, Status.REJECTED, reason, now)
+    decisions.reject(question(change, approver), reason=reason, now=now)
     data = _facts(change) | {"reason": reason}
     record(action=Action.GUARDRAILS_REJECTED, actor=approver, target=change, now=now, data=data)
     return change
@@ -134,16 +129,10 @@ def reject_guardrails(
 @transaction.atomic
 def withdraw_guardrails(*, change: GuardrailChange, actor: User, now: datetime) -> GuardrailChange:
     """Take back proposed rules. Raises NotPermitted unless actor proposed them; AlreadyDecided."""
-    decisions.permit_withdrawal(question(change, actor))
-    _decide(change, actor, Status.WITHDRAWN, "", now)
+    decisions.withdraw(question(change, actor), now=now)
     data = _facts(change)
     record(action=Action.GUARDRAILS_WITHDRAWN, actor=actor, target=change, now=now, data=data)
     return change
-
-
-def _decide(change: GuardrailChange, who: User, status: str, reason: str, now: datetime) -> None:
-    pending = GuardrailChange.objects.pending()
-    decisions.decide(pending, change, status=status, who=who, now=now, reason=reason, noun=NOUN)
 
 
 def _facts(change: GuardrailChange) -> dict[str, object]:

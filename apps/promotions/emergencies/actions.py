@@ -33,7 +33,6 @@ from apps.promotions.models import Promotion
 from apps.promotions.policy.reviewers import exclusion
 
 NOT_SHOWN = Change()
-NOUN = "emergency"
 SHORTEST, LONGEST = 20, 2000  # characters of a statement
 WORKER = System("promotions.tell_overdue_emergencies")
 
@@ -174,7 +173,7 @@ def question(emergency: Emergency, person: User) -> decisions.Question:
         decider="reviewer",
         is_decider=may,
         barred=_barred(emergency, person) if may else "",
-        noun=NOUN,
+        noun="emergency",
         asked="declared",
         is_withdrawable=False,
     )
@@ -193,7 +192,6 @@ def uphold_emergency(
     """Close an emergency as justified. Raises NotPermitted unless the approver is a reviewer who
     had no part in it; AlreadyDecided.
     """
-    decisions.permit(question(emergency, approver))
     _review(emergency, Emergency.Status.UPHELD, approver, reason, now)
     return emergency
 
@@ -205,7 +203,6 @@ def object_to_emergency(
     """Close an emergency as not justified, and tell whoever must now roll it back. Raises as
     uphold_emergency.
     """
-    decisions.permit(question(emergency, approver))
     _review(emergency, Emergency.Status.OBJECTED, approver, reason, now)
     version = emergency.promotion.model_version.name
     tell(
@@ -221,15 +218,9 @@ def object_to_emergency(
 
 
 def _review(emergency: Emergency, status: str, approver: User, reason: str, now: datetime) -> None:
-    decisions.decide(
-        Emergency.objects.pending(),
-        emergency,
-        status=status,
-        who=approver,
-        now=now,
-        reason=reason,
-        noun=NOUN,
-    )
+    asks = question(emergency, approver)
+    decisions.permit(asks)
+    decisions.decide(asks, status=status, reason=reason, now=now)
     data = {"promotion": str(emergency.promotion_id), "found": status, "reason": reason}
     record(action=Action.EMERGENCY_REVIEWED, actor=approver, target=emergency, now=now, data=data)
     for part in ("declared", "overdue"):

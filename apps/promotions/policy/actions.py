@@ -19,9 +19,6 @@ from apps.promotions.policy.models import PolicyChange, PolicyRevision
 from apps.promotions.policy.queries import rules_of
 from apps.promotions.policy.rules import BadRules, Rules
 
-NOUN = "proposal"
-Status = PolicyChange.Status
-
 
 class BadPolicy(DomainError):
     """The rules cannot be proposed, or no longer be put in force."""
@@ -103,7 +100,7 @@ def question(change: PolicyChange, person: User) -> decisions.Question:
         person,
         decider="reviewer",
         is_decider=person.has_role(*DECIDES_POLICIES),
-        noun=NOUN,
+        noun="proposal",
         asked="proposed",
     )
 
@@ -117,8 +114,7 @@ def approve_policy(
     Raises NotPermitted unless the approver is a reviewer who did not propose them; AlreadyDecided;
     BadPolicy where other rules came into force since they were proposed.
     """
-    decisions.permit(question(change, approver))
-    _decide(change, approver, Status.APPROVED, reason, now)
+    decisions.approve(question(change, approver), reason=reason, now=now)
     _allowed_here(change.rules)
     if rules_of(change.data_class, now).revision != change.before:
         raise BadPolicy("Other rules are in force since this was proposed. Reject it.")
@@ -142,8 +138,7 @@ def reject_policy(
     *, change: PolicyChange, approver: User, reason: str, now: datetime
 ) -> PolicyChange:
     """Reject proposed rules. Raises NotPermitted as approve_policy does, AlreadyDecided."""
-    decisions.permit(question(change, approver))
-    _decide(change, approver, Status.REJECTED, reason, now)
+    decisions.reject(question(change, approver), reason=reason, now=now)
     data = _facts(change) | {"reason": reason}
     record(
         action=Action.PROMOTION_POLICY_REJECTED, actor=approver, target=change, now=now, data=data
@@ -154,16 +149,10 @@ def reject_policy(
 @transaction.atomic
 def withdraw_policy(*, change: PolicyChange, actor: User, now: datetime) -> PolicyChange:
     """Take back proposed rules. Raises NotPermitted unless actor proposed them; AlreadyDecided."""
-    decisions.permit_withdrawal(question(change, actor))
-    _decide(change, actor, Status.WITHDRAWN, "", now)
+    decisions.withdraw(question(change, actor), now=now)
     data = _facts(change)
     record(action=Action.PROMOTION_POLICY_WITHDRAWN, actor=actor, target=change, now=now, data=data)
     return change
-
-
-def _decide(change: PolicyChange, who: User, status: str, reason: str, now: datetime) -> None:
-    pending = PolicyChange.objects.pending()
-    decisions.decide(pending, change, status=status, who=who, now=now, reason=reason, noun=NOUN)
 
 
 def _facts(change: PolicyChange) -> dict[str, object]:

@@ -33,7 +33,6 @@ from apps.prompts.models import DataKey, Place, PromptPack, PromptRecord, Prompt
 from apps.prompts.rules.actions import DECIDER, permit_asking
 from apps.prompts.subjects import BadName, SubjectKind, is_named_in, named_subject, secret_id
 
-NOUN = "request"
 Status = ErasureRequest.Status
 
 
@@ -93,7 +92,6 @@ def question(request: ErasureRequest, person: User) -> decisions.Question:
         person,
         decider=DECIDER,
         is_decider=person.has_role(*DECIDES_PROMPTS),
-        noun=NOUN,
     )
 
 
@@ -106,7 +104,8 @@ def approve_erasure(
     Raises NotPermitted unless the approver is a reviewer or auditor who did not ask for it;
     AlreadyDecided; IsHeld, and then nothing is erased and the request goes on waiting.
     """
-    decisions.permit(question(erasure, approver))
+    asks = question(erasure, approver)
+    decisions.permit(asks)
     # over all records, which may be millions: no gate waits for its keys meanwhile
     missed = _not_reached(erasure)
     one_at_a_time()
@@ -132,9 +131,8 @@ def approve_erasure(
     )
     digest = digest_of(receipt)
     decisions.decide(
-        ErasureRequest.objects.pending(), erasure, status=Status.APPROVED, who=approver, now=now,
-        reason=reason, noun=NOUN, receipt=receipt, receipt_digest=digest,
-    )  # fmt: skip
+        asks, status=Status.APPROVED, reason=reason, now=now, receipt=receipt, receipt_digest=digest
+    )
     data = _facts(erasure) | {
         "reason": reason,
         "asked_by": erasure.requested_by.username,
@@ -200,8 +198,7 @@ def reject_erasure(
     *, erasure: ErasureRequest, approver: User, reason: str, now: datetime
 ) -> ErasureRequest:
     """Erase nothing. Raises NotPermitted as approve_erasure does, AlreadyDecided."""
-    decisions.permit(question(erasure, approver))
-    _decide(erasure, approver, Status.REJECTED, reason, now)
+    decisions.reject(question(erasure, approver), reason=reason, now=now)
     data = _facts(erasure) | {"reason": reason}
     record(action=Action.ERASURE_REJECTED, actor=approver, target=erasure, now=now, data=data)
     return erasure
@@ -210,16 +207,10 @@ def reject_erasure(
 @transaction.atomic
 def withdraw_erasure(*, erasure: ErasureRequest, actor: User, now: datetime) -> ErasureRequest:
     """Take back the request. Raises NotPermitted unless actor asked for it; AlreadyDecided."""
-    decisions.permit_withdrawal(question(erasure, actor))
-    _decide(erasure, actor, Status.WITHDRAWN, "", now)
+    decisions.withdraw(question(erasure, actor), now=now)
     data = _facts(erasure)
     record(action=Action.ERASURE_WITHDRAWN, actor=actor, target=erasure, now=now, data=data)
     return erasure
-
-
-def _decide(erasure: ErasureRequest, who: User, status: str, reason: str, now: datetime) -> None:
-    pending = ErasureRequest.objects.pending()
-    decisions.decide(pending, erasure, status=status, who=who, now=now, reason=reason, noun=NOUN)
 
 
 def _facts(request: ErasureRequest) -> dict[str, object]:

@@ -15,9 +15,7 @@ from apps.prompts.holds.models import HoldRelease, LegalHold, Scope
 from apps.prompts.rules.actions import DECIDER, permit_asking
 from apps.prompts.subjects import BadName, SubjectKind, is_named_in, named_subject
 
-NOUN = "request"
 LOCK = 0x51_4D_50_52  # nobody's holds change while somebody removes or erases
-Status = HoldRelease.Status
 
 
 class BadHold(DomainError):
@@ -103,7 +101,6 @@ def question(release: HoldRelease, person: User) -> decisions.Question:
         person,
         decider=DECIDER,
         is_decider=person.has_role(*DECIDES_PROMPTS),
-        noun=NOUN,
     )
 
 
@@ -114,8 +111,7 @@ def approve_release(
     """Lift a hold. Raises NotPermitted unless the approver is a reviewer or auditor who did not ask
     for it, AlreadyDecided.
     """
-    decisions.permit(question(release, approver))
-    _decide(release, approver, Status.APPROVED, reason, now)
+    decisions.approve(question(release, approver), reason=reason, now=now)
     LegalHold.objects.standing().filter(pk=release.hold_id).update(lifted_at=now)
     data = _facts(release.hold) | {"reason": reason, "asked_by": release.requested_by.username}
     record(action=Action.HOLD_LIFTED, actor=approver, target=release, now=now, data=data)
@@ -127,8 +123,7 @@ def reject_release(
     *, release: HoldRelease, approver: User, reason: str, now: datetime
 ) -> HoldRelease:
     """Let a hold stand. Raises NotPermitted as approve_release does, AlreadyDecided."""
-    decisions.permit(question(release, approver))
-    _decide(release, approver, Status.REJECTED, reason, now)
+    decisions.reject(question(release, approver), reason=reason, now=now)
     data = _facts(release.hold) | {"reason": reason}
     record(action=Action.HOLD_RELEASE_REJECTED, actor=approver, target=release, now=now, data=data)
     return release
@@ -137,16 +132,10 @@ def reject_release(
 @transaction.atomic
 def withdraw_release(*, release: HoldRelease, actor: User, now: datetime) -> HoldRelease:
     """Take back the request. Raises NotPermitted unless actor asked for it; AlreadyDecided."""
-    decisions.permit_withdrawal(question(release, actor))
-    _decide(release, actor, Status.WITHDRAWN, "", now)
+    decisions.withdraw(question(release, actor), now=now)
     data = _facts(release.hold)
     record(action=Action.HOLD_RELEASE_WITHDRAWN, actor=actor, target=release, now=now, data=data)
     return release
-
-
-def _decide(release: HoldRelease, who: User, status: str, reason: str, now: datetime) -> None:
-    pending = HoldRelease.objects.pending()
-    decisions.decide(pending, release, status=status, who=who, now=now, reason=reason, noun=NOUN)
 
 
 def _facts(hold: LegalHold) -> dict[str, object]:

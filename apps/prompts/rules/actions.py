@@ -17,9 +17,7 @@ from apps.prompts.rules.models import RetentionChange, RetentionRevision
 from apps.prompts.rules.queries import rules_of
 from apps.prompts.rules.rules import Rules
 
-NOUN = "proposal"
 DECIDER = "reviewer or auditor"
-Status = RetentionChange.Status
 
 
 class BadRetention(DomainError):
@@ -85,7 +83,7 @@ def question(change: RetentionChange, person: User) -> decisions.Question:
         person,
         decider=DECIDER,
         is_decider=person.has_role(*DECIDES_PROMPTS),
-        noun=NOUN,
+        noun="proposal",
         asked="proposed",
     )
 
@@ -99,8 +97,7 @@ def approve_retention(
     Raises NotPermitted unless the approver is a reviewer or auditor who did not propose them;
     AlreadyDecided; BadRetention where other rules came into force since they were proposed.
     """
-    decisions.permit(question(change, approver))
-    _decide(change, approver, Status.APPROVED, reason, now)
+    decisions.approve(question(change, approver), reason=reason, now=now)
     if rules_of(change.data_class, now).revision != change.before:
         raise BadRetention("Other rules are in force since this was proposed. Reject it.")
     revision = rulings.next_revision(
@@ -117,8 +114,7 @@ def reject_retention(
     *, change: RetentionChange, approver: User, reason: str, now: datetime
 ) -> RetentionChange:
     """Reject proposed rules. Raises NotPermitted as approve_retention does, AlreadyDecided."""
-    decisions.permit(question(change, approver))
-    _decide(change, approver, Status.REJECTED, reason, now)
+    decisions.reject(question(change, approver), reason=reason, now=now)
     data = _facts(change) | {"reason": reason}
     record(action=Action.RETENTION_REJECTED, actor=approver, target=change, now=now, data=data)
     return change
@@ -127,16 +123,10 @@ def reject_retention(
 @transaction.atomic
 def withdraw_retention(*, change: RetentionChange, actor: User, now: datetime) -> RetentionChange:
     """Take back proposed rules. Raises NotPermitted unless actor proposed them; AlreadyDecided."""
-    decisions.permit_withdrawal(question(change, actor))
-    _decide(change, actor, Status.WITHDRAWN, "", now)
+    decisions.withdraw(question(change, actor), now=now)
     data = _facts(change)
     record(action=Action.RETENTION_WITHDRAWN, actor=actor, target=change, now=now, data=data)
     return change
-
-
-def _decide(change: RetentionChange, who: User, status: str, reason: str, now: datetime) -> None:
-    pending = RetentionChange.objects.pending()
-    decisions.decide(pending, change, status=status, who=who, now=now, reason=reason, noun=NOUN)
 
 
 def _facts(change: RetentionChange) -> dict[str, object]:
