@@ -252,6 +252,48 @@ class TestSettle:
         assert (seen.status, AccessRequest.objects.get(pk=seen.pk).status) == ("APPROVED",) * 2
 
 
+def wish(row, person, **more):
+    return decisions.Question(row, person, "owner", is_decider=True, noun="wish", **more)
+
+
+def kept(row):
+    row = AccessRequest.objects.get(pk=row.pk)
+    return row.status, row.decided_by, row.decided_at, row.decision_reason
+
+
+class TestAnswers:
+    def test_are_kept_with_who_when_and_why(self, asked, leads):
+        first, second = asked(*leads)
+        decisions.approve(wish(first, leads[1]), reason="It is needed.", now=NOW)
+        decisions.reject(wish(second, leads[0]), reason="It is not.", now=NOW)
+        assert kept(first) == ("APPROVED", leads[1], NOW, "It is needed.")
+        assert kept(second) == ("REJECTED", leads[0], NOW, "It is not.")
+
+    def test_are_given_once(self, asked, leads):
+        (first,) = asked(leads[0])
+        seen = AccessRequest.objects.get(pk=first.pk)
+        decisions.withdraw(wish(first, leads[0]), now=NOW)
+        assert kept(first) == ("WITHDRAWN", leads[0], NOW, "")
+        with pytest.raises(decisions.AlreadyDecided, match="This wish is withdrawn already"):
+            decisions.approve(wish(seen, leads[1]), reason="It is needed.", now=NOW)
+        assert kept(first) == ("WITHDRAWN", leads[0], NOW, "")
+
+    def test_are_nobodys_who_may_not(self, asked, leads):
+        (first,) = asked(leads[0])
+        for answer in (decisions.approve, decisions.reject):
+            with pytest.raises(decisions.NotOnesOwn):
+                answer(wish(first, leads[0]), reason="Mine.", now=NOW)
+        with pytest.raises(NotPermitted):
+            decisions.withdraw(wish(first, leads[1]), now=NOW)
+        assert kept(first) == ("PENDING", None, None, "")
+
+    def test_set_what_else_the_row_keeps(self, asked, leads):
+        (first,) = asked(leads[0])
+        seen = {"expected": None}
+        decisions.reject(wish(first, leads[1]), reason="No.", now=NOW, decision_seen=seen)
+        assert AccessRequest.objects.get(pk=first.pk).decision_seen == seen
+
+
 class TestWaitingFor:
     def test_is_the_oldest_first_and_never_ones_own(self, asked, leads):
         first, second = asked(*leads)
