@@ -43,6 +43,10 @@ RECONCILED = (
     "message",
     "observed_at",
 )
+# Who decided about what somebody asked for, when and why; and a row that has nothing else to change.
+DECIDED = ("status", "decided_by", "decided_at", "decision_reason")
+ASKED = May(insert=True, update=DECIDED)
+STORED = ("object_key", "version_id", "sha256", "size_bytes")  # which object of a bucket it is
 OBSERVED = May(insert=True, update=AllBut(("uid", "name", "created_at", "learned_at")))
 
 PRIVILEGES: dict[str, May] = {
@@ -80,14 +84,10 @@ PRIVILEGES: dict[str, May] = {
     "accounts.User": May(insert=True, update=("name", "email", "person", "team", "last_login")),
     "accounts.Membership": May(insert=True, update=("active_to",)),
     "accounts.RoleBinding": May(insert=True, delete=True),
-    "accounts.PipelineChange": May(
-        insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
-    ),
+    "accounts.PipelineChange": ASKED,
     "accounts.PipelineRule": May(insert=True, update=("ended_at", "ended_by", "end_reason")),
     "accounts.PipelineRun": FACT,
-    "accounts.RoleReview": May(
-        insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
-    ),
+    "accounts.RoleReview": ASKED,
     # what people are told
     "notices.Notice": May(insert=True, update=("read_at", "letter"), delete=True),
     "notices.Letter": May(
@@ -140,17 +140,11 @@ PRIVILEGES: dict[str, May] = {
     ),
     "catalog.ModelFacts": FACT,
     "catalog.CardFigures": FACT,
-    "catalog.ModelIntake": May(
-        insert=True,
-        update=("status", "decided_by", "decided_at", "decision_reason", "registered_model"),
-    ),
+    "catalog.ModelIntake": May(insert=True, update=(*DECIDED, "registered_model")),
     "catalog.EngineReport": FACT,
     "catalog.SizingJob": May(insert=True, update=(*RECONCILED, "finished_at")),
     "catalog.Signer": May(insert=True, update=("kind", "key_id", "active_to", "revoked_at")),
-    "catalog.SignerRevocation": May(
-        insert=True,
-        update=("status", "decided_by", "decided_at", "decision_reason", "versions"),
-    ),
+    "catalog.SignerRevocation": May(insert=True, update=(*DECIDED, "versions")),
     "catalog.Verification": May(
         insert=True,
         update=(
@@ -166,9 +160,7 @@ PRIVILEGES: dict[str, May] = {
     ),
     "catalog.BucketState": May(insert=True, update=("checked_at", "settings", "problem")),
     # evaluations
-    "evals.EvalSuite": May(
-        insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
-    ),
+    "evals.EvalSuite": ASKED,
     "evals.SuitePacket": FACT,
     "evals.EvalRun": May(
         insert=True,
@@ -198,19 +190,12 @@ PRIVILEGES: dict[str, May] = {
     "evals.EvalPacketResult": FACT,
     "evals.EvalReport": FACT,
     # access
-    "access.AccessRequest": May(
-        insert=True,
-        update=("status", "decided_by", "decided_at", "decision_reason", "decision_seen"),
-    ),
+    "access.AccessRequest": May(insert=True, update=(*DECIDED, "decision_seen")),
     "access.Grant": May(insert=True, update=("revoked_at", "revoked_by", "revoke_reason")),
     "access.Recertification": FACT,
     "access.Budget": May(insert=True, update=("active_to", "ended_by", "end_reason")),
-    "access.BudgetChange": May(
-        insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
-    ),
-    "access.Boost": May(
-        insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
-    ),
+    "access.BudgetChange": ASKED,
+    "access.Boost": ASKED,
     "access.BoostEnd": FACT,
     "access.BudgetAlert": FACT,
     # what the gateway's gate holds and counts; a worker gives back, joins and forgets
@@ -247,10 +232,7 @@ PRIVILEGES: dict[str, May] = {
         insert=True,
         update=(
             *RECONCILED,
-            "status",
-            "decided_by",
-            "decided_at",
-            "decision_reason",
+            *DECIDED,
             "commit",
             "moved_at",
             "finished_at",
@@ -261,15 +243,10 @@ PRIVILEGES: dict[str, May] = {
         insert=True, update=("status", "decided_at", "voided_at", "void_reason", "cost_effect")
     ),
     "promotions.Approval": May(insert=True, update=("voided_at", "void_reason")),
-    "promotions.Emergency": May(
-        insert=True,
-        update=("status", "decided_by", "decided_at", "decision_reason", "overdue_told_at"),
-    ),
+    "promotions.Emergency": May(insert=True, update=(*DECIDED, "overdue_told_at")),
     "promotions.KeptBytes": FACT,
     "promotions.PolicyRevision": FACT,
-    "promotions.PolicyChange": May(
-        insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
-    ),
+    "promotions.PolicyChange": ASKED,
     "promotions.Rollout": May(
         insert=True,
         update=(
@@ -329,9 +306,7 @@ PRIVILEGES: dict[str, May] = {
     "metering.UsageImport": FACT,
     "metering.LogPosition": May(insert=True, update=("inode", "offset", "updated_at")),
     # money
-    "chargeback.MonthClose": May(
-        insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
-    ),
+    "chargeback.MonthClose": ASKED,
     "chargeback.ClosedMachine": FACT,
     "chargeback.Statement": FACT,
     "chargeback.StatementLine": FACT,
@@ -343,16 +318,11 @@ PRIVILEGES: dict[str, May] = {
         update=(
             *RECONCILED,
             "status",
-            "object_key",
-            "version_id",
-            "sha256",
-            "size_bytes",
+            *STORED,
             "made_at",
         ),
     ),
-    "chargeback.PriceChange": May(
-        insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
-    ),
+    "chargeback.PriceChange": ASKED,
     "chargeback.EstimateRule": FACT,
     "chargeback.Rate": May(insert=True, update=("active_to", "replaced_by")),
     "chargeback.Spend": May(insert=True, delete=True),
@@ -380,17 +350,12 @@ PRIVILEGES: dict[str, May] = {
             "done",
             "total",
             "working_on",
-            "object_key",
-            "version_id",
-            "sha256",
-            "size_bytes",
+            *STORED,
             "made_at",
         ),
     ),
     # what the gateway's guard looks for, and what it found
-    "gateway.GuardrailChange": May(
-        insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
-    ),
+    "gateway.GuardrailChange": ASKED,
     "gateway.GuardrailRevision": FACT,
     "gateway.GuardHit": May(insert=True, update=("mark", "marked_by", "marked_at")),
     # prompts: the gate writes the first three, and what a call's answer adds to its record
@@ -416,34 +381,17 @@ PRIVILEGES: dict[str, May] = {
         update=(
             *RECONCILED,
             "status",
-            "object_key",
-            "version_id",
-            "sha256",
-            "size_bytes",
+            *STORED,
             "stored_at",
             "removed_at",
         ),
     ),
     "prompts.LostPrompts": May(insert=True, update=("count",)),
-    "prompts.RetentionChange": May(
-        insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
-    ),
+    "prompts.RetentionChange": ASKED,
     "prompts.RetentionRevision": FACT,
     "prompts.LegalHold": May(insert=True, update=("lifted_at",)),
-    "prompts.HoldRelease": May(
-        insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
-    ),
-    "prompts.ErasureRequest": May(
-        insert=True,
-        update=(
-            "status",
-            "decided_by",
-            "decided_at",
-            "decision_reason",
-            "receipt",
-            "receipt_digest",
-        ),
-    ),
+    "prompts.HoldRelease": ASKED,
+    "prompts.ErasureRequest": May(insert=True, update=(*DECIDED, "receipt", "receipt_digest")),
     "prompts.Reading": FACT,
     "prompts.NamedReader": May(insert=True, update=("active_to",)),
     # policy
