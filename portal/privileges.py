@@ -43,7 +43,7 @@ RECONCILED = (
     "message",
     "observed_at",
 )
-# Who decided about what somebody asked for, when and why; and a row that has nothing else to change.
+# Who decided what somebody asked for, when and why; and a row of which nothing else changes.
 DECIDED = ("status", "decided_by", "decided_at", "decision_reason")
 ASKED = May(insert=True, update=DECIDED)
 STORED = ("object_key", "version_id", "sha256", "size_bytes")  # which object of a bucket it is

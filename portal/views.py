@@ -9,7 +9,7 @@ from apps.accounts.requests import SignedIn
 from apps.metering import store
 from apps.notices.queries import bell_of
 from portal.home import models_of, team_month
-from portal.needs import needs_of, waits_of
+from portal.needs.queries import needs_of, waits_of
 from portal.notice import notice
 from portal.search import find
 

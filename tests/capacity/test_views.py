@@ -17,7 +17,7 @@ from apps.fleet import actions as fleet
 from apps.fleet import sightings
 from apps.fleet.models import Node, NodeClaim, NodePool
 from apps.manifests.capacity import Budget
-from portal.needs import needs_of
+from portal.needs.queries import needs_of
 from tests.capacity.samples import POOL, WHY, WISH, text_of
 from tests.capacity.samples import found as found_in_git
 from tests.factories import NOW

@@ -10,7 +10,7 @@ from apps.accounts.models import Role
 from apps.catalog import actions as catalog
 from apps.chargeback.closing.models import MonthClose
 from apps.promotions import actions as promotions
-from portal.needs import needs_of, waits_of
+from portal.needs.queries import needs_of, waits_of
 from tests.access.test_actions import WISH
 from tests.factories import NOW, RegisteredModelFactory, UserFactory
 from tests.promotions import factories

@@ -4,7 +4,7 @@ import pytest
 from django.utils import timezone
 
 from apps.notices.models import Kind, Letter, Notice
-from portal.needs import needs_of
+from portal.needs.queries import needs_of
 from worker.tasks.notices import TELLERS
 
 pytestmark = pytest.mark.django_db

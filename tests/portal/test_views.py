@@ -20,7 +20,7 @@ from apps.promotions.models import Rollout, RolloutCommit
 from apps.prompts.holds.models import LegalHold
 from portal import errors
 from portal.context import SECTIONS
-from portal.needs import needs_of, waits_of
+from portal.needs.queries import needs_of, waits_of
 from tests.database import unguarded
 from tests.factories import (
     NOW,

@@ -12,7 +12,7 @@ from apps.accounts.models import Role
 from apps.audit.models import Action, AuditEvent
 from apps.chargeback.budgets import alerts
 from apps.chargeback.rating import Prices
-from portal.needs import needs_of, waits_of
+from portal.needs.queries import needs_of, waits_of
 from tests.access.budgets.test_actions import WHY, boost, change
 from tests.chargeback.budgets.test_queries import AT, finance, put, teams  # noqa: F401
 from tests.chargeback.pricing import price

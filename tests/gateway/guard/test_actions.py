@@ -12,7 +12,7 @@ from apps.gateway.guard import actions, queries, telling
 from apps.gateway.guard.models import GuardHit, GuardrailChange, GuardrailRevision
 from apps.gateway.guard.shipped import SHIPPED
 from apps.notices.models import Notice
-from portal.needs import needs_of, waits_of
+from portal.needs.queries import needs_of, waits_of
 from tests.database import owner_runs
 from tests.factories import NOW, TeamFactory, UserFactory
 from tests.gateway.guard.guardrails import REGEX, a_hit, propose, put_in_force, with_rule

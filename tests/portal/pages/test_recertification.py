@@ -13,7 +13,7 @@ from apps.access.work import use_of_data
 from apps.accounts.models import Role
 from apps.chargeback.actions import price_due_days
 from apps.common.periods import DAY
-from portal.needs import needs_of
+from portal.needs.queries import needs_of
 from portal.pages import recertification as page
 from tests.access.test_actions import WISH
 from tests.access.test_views import api

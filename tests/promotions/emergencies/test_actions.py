@@ -20,7 +20,7 @@ from apps.promotions.models import Promotion, Rollout
 from apps.promotions.policy.freezes import Freeze
 from apps.promotions.rollouts import actions as steering
 from apps.promotions.rollouts.holds import hold_of
-from portal.needs import needs_of
+from portal.needs.queries import needs_of
 from tests.database import owner_runs
 from tests.factories import NOW, RegisteredModelFactory, UserFactory
 from tests.promotions import factories
@@ -290,7 +290,7 @@ class TestReview:
         self, emergency, other, pete, carol, monkeypatch
     ):
         newer = actions.declare_emergency(promotion=other, engineer=pete, statement=WHY, now=LATER)
-        monkeypatch.setattr("portal.needs.SHOWN", 1)
+        monkeypatch.setattr("portal.needs.promotions.SHOWN", 1)
         shown = [need.url for need in needs_of(carol, LATER)]
         assert emergency.get_absolute_url() in shown
         assert newer.get_absolute_url() not in shown
