@@ -14,14 +14,8 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from apps.metering.gate.counts import GateCount, Judged, Tokens, basis_of, judged
-from apps.metering.models import (
-    BROKE_OFF,
-    Completeness,
-    Doubt,
-    Operation,
-    Outcome,
-    Unmetered,
-)
+from apps.metering.models import BROKE_OFF, Completeness, Operation, Outcome, Unmetered
+from apps.metering.quarantine.models import Doubt
 
 _PREDICTOR = re.compile(r"^([a-z0-9-]+-v[0-9]+)-predictor\.")
 _CLUSTER = re.compile(r"(?:^|/)([a-z0-9-]+-v[0-9]+)$")

@@ -27,14 +27,8 @@ from apps.metering import days, sealing, settled, store
 from apps.metering.access_log import Entry, UsageRecord
 from apps.metering.estimates import with_estimates
 from apps.metering.gate import actions as gate
-from apps.metering.models import (
-    DirtyHour,
-    Doubt,
-    EngineHour,
-    HourlyUsage,
-    LogPosition,
-    QuarantinedRecord,
-)
+from apps.metering.models import DirtyHour, EngineHour, HourlyUsage, LogPosition
+from apps.metering.quarantine.models import Doubt, QuarantinedRecord
 from apps.metering.screening import Known, doubt_of
 
 MINUTES_ARE_IN = timedelta(minutes=5)  # after its end every minute of an hour is stored

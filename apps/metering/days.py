@@ -11,7 +11,9 @@ from django.db.models import Max, QuerySet
 from django.db.models.functions import TruncDate
 
 from apps.common.periods import ZONE, day_of, end_of_day, start_of_day
-from apps.metering.models import ArchivedDay, CheckedDay, HourlyUsage, UsageEvent
+from apps.metering.archive.models import ArchivedDay
+from apps.metering.models import HourlyUsage, UsageEvent
+from apps.metering.quarantine.models import CheckedDay
 from apps.metering.stores.base import Held, store
 
 # what a column is in a call that was archived before there was such a column

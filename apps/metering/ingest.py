@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST
 
 from apps.common.otlp import door
 from apps.metering import actions, otlp
-from apps.metering.models import Doubt
+from apps.metering.quarantine.models import Doubt
 
 log = logging.getLogger(__name__)
 

@@ -2,27 +2,24 @@
 incremented.
 
 event_id is the gateway's own request id; a record may arrive by OTLP and by file, any number of
-times, and is one row. Only store.py, days.py and stores/
-read UsageEvent.
+times, and is one row. Only store.py, days.py and stores/ read UsageEvent.
 """
 
 from django.db import models
 from django.db.models import Case, Q, Value, When
-from django.urls import reverse
 
 from apps.accounts.models import User
 from apps.common.ids import ordered_id
-from apps.common.leases import Reconciled
 from apps.common.persons import opaque_id
 
 # Django finds an app's models through this module only
+from apps.metering.archive import models as archive_models  # noqa: F401
 from apps.metering.backfill import models as backfill_models  # noqa: F401
 from apps.metering.gate import models as gate_models  # noqa: F401
 from apps.metering.gate.counts import Basis
 from apps.metering.performance import models as performance_models  # noqa: F401
-
-# GATE: no line of the access log came; see gate/reconcile.py
-VIA = (("OTLP", "OTLP"), ("FILE", "File"), ("GATE", "Gate"))
+from apps.metering.quarantine.models import Doubt
+from apps.metering.via import VIA
 
 
 class Outcome(models.TextChoices):
@@ -111,22 +108,6 @@ def _completeness() -> Case:
         ),
         default=Value(Completeness.COMPLETE.value),
     )
-
-
-class Doubt(models.TextChoices):
-    """Why a record is kept apart and not counted."""
-
-    UNREADABLE = "UNREADABLE", "Cannot be read"
-    TEAM = "TEAM", "Unknown team"
-    MODEL = "MODEL", "Unknown model"
-    VERSION = "VERSION", "Unknown version"
-    ABSURD = "ABSURD", "Impossible count"
-    FUTURE = "FUTURE", "Begins in the future"
-    TOO_OLD = "TOO_OLD", "Before the first kept month"
-    OTHER_COUNTS = "OTHER_COUNTS", "Id of another call"
-    OTHER_DAY = "OTHER_DAY", "Id of a call of another day"
-    ARCHIVED = "ARCHIVED", "Its day is in the archive"
-    REFUSED = "REFUSED", "Refused by the database"
 
 
 class UsageEvent(models.Model):
@@ -251,135 +232,6 @@ class CallKey(models.Model):
 
     def __str__(self) -> str:
         return str(self.event_id)
-
-
-class QuarantinedRecord(models.Model):
-    """A record that was received and is counted in no total, with the reason. It holds the known
-    keys of the access log only: no prompt, no answer, nothing else that a caller could have sent.
-
-    fingerprint: SHA-256 over what is kept, so that the same record is one row, however often and by
-    which way it comes.
-    """
-
-    class Status(models.TextChoices):
-        """What became of it."""
-
-        WAITING = "WAITING", "Waiting"
-        REPLAYED = "REPLAYED", "Counted later"  # its cause was mended, and now it is a usage event
-        LEFT_OUT = "LEFT_OUT", "Left out"  # somebody decided, with a reason, that it never counts
-
-    id = models.UUIDField(primary_key=True, default=ordered_id, editable=False)
-    fingerprint = models.CharField(max_length=64, unique=True)
-    status = models.CharField(max_length=10, choices=Status.choices, default=Status.WAITING)
-    doubt = models.CharField(max_length=16, choices=Doubt.choices)
-    detail = models.CharField(max_length=300)
-    received_at = models.DateTimeField()
-    received_via = models.CharField(max_length=4, choices=VIA)
-    occurred_at = models.DateTimeField(null=True, blank=True)  # None: not told, or not readable
-    event_id = models.UUIDField(null=True, blank=True)
-    team = models.CharField(max_length=63, blank=True, default="")
-    model = models.CharField(max_length=40, blank=True, default="")
-    values = models.JSONField(default=dict)  # key of the access log → its value as text
-    resolved_at = models.DateTimeField(null=True, blank=True)
-    resolved_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
-    resolution = models.TextField(blank=True, default="")  # the reason of who left it out
-
-    class Meta:
-        ordering = ("-received_at", "-id")
-        indexes = (
-            models.Index(
-                fields=("occurred_at",), name="quarantine_waiting", condition=Q(status="WAITING")
-            ),
-            models.Index(fields=("-received_at", "-id"), name="quarantine_newest_first"),
-            models.Index(
-                fields=("event_id",), name="quarantine_taken_out", condition=Q(doubt="OTHER_DAY")
-            ),
-        )
-        constraints = (
-            models.CheckConstraint(
-                condition=Q(status="WAITING", resolved_at__isnull=True)
-                | (~Q(status="WAITING") & Q(resolved_at__isnull=False)),
-                name="quarantine_resolved_has_time",
-            ),
-            models.CheckConstraint(
-                condition=~Q(status="LEFT_OUT")
-                | (~Q(resolution="") & Q(resolved_by__isnull=False)),
-                name="quarantine_left_out_has_reason",
-            ),
-        )
-
-    def __str__(self) -> str:
-        return f"Record {str(self.pk)[-8:]}"
-
-    def get_absolute_url(self) -> str:
-        """Return the address of its page."""
-        return reverse("metering:quarantine_detail", args=[self.pk])
-
-
-class CheckedDay(models.Model):
-    """A day whose ids were looked for among the calls of every other stored day."""
-
-    day = models.DateField(primary_key=True)  # UTC
-    checked_at = models.DateTimeField()
-
-    def __str__(self) -> str:
-        return f"{self.day:%Y-%m-%d}"
-
-
-class ArchivedDay(Reconciled):
-    """A day of calls as one object of the archive, which is written once and never changed.
-
-    A day that is brought back and archived again is another row with another object. rows and
-    fingerprint tell which calls it holds: how many, and the sum of their hashes
-    (usage_day_fingerprint). searched_until: what stored days got until then was looked for in it.
-    """
-
-    class Status(models.TextChoices):
-        """Where the day's calls are."""
-
-        WAITING = "WAITING", "Waiting to be written"
-        VERIFIED = "VERIFIED", "Written and read back"
-        REPLACED = "REPLACED", "Changed before it was dropped"
-        DROPPED = "DROPPED", "In the archive alone"
-        RESTORED = "RESTORED", "Brought back"
-
-    OPEN = (Status.WAITING, Status.VERIFIED, Status.DROPPED)
-
-    id = models.UUIDField(primary_key=True, default=ordered_id, editable=False)
-    day = models.DateField()  # UTC
-    status = models.CharField(max_length=10, choices=Status.choices, default=Status.WAITING)
-    asked_at = models.DateTimeField()
-    object_key = models.CharField(max_length=200, blank=True, default="")
-    version_id = models.CharField(max_length=200, blank=True, default="")
-    sha256 = models.CharField(max_length=64, blank=True, default="")
-    size_bytes = models.BigIntegerField(null=True, blank=True)
-    rows = models.BigIntegerField(null=True, blank=True)
-    fingerprint = models.DecimalField(max_digits=40, decimal_places=0, null=True, blank=True)
-    last_call_at = models.DateTimeField(null=True, blank=True)
-    archived_at = models.DateTimeField(null=True, blank=True)
-    dropped_at = models.DateTimeField(null=True, blank=True)
-    restored_at = models.DateTimeField(null=True, blank=True)
-    searched_until = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        ordering = ("-day", "-asked_at")
-        constraints = (
-            models.UniqueConstraint(
-                fields=("day",),
-                condition=Q(status__in=("WAITING", "VERIFIED", "DROPPED")),
-                name="archived_day_one_open",
-            ),
-            models.CheckConstraint(
-                condition=Q(status="WAITING")
-                | ~Q(object_key="")
-                & ~Q(sha256="")
-                & Q(rows__isnull=False, fingerprint__isnull=False, archived_at__isnull=False),
-                name="archived_day_tells_its_object",
-            ),
-        )
-
-    def __str__(self) -> str:
-        return f"Usage of {self.day:%Y-%m-%d}"
 
 
 class HourlyUsage(models.Model):

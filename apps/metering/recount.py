@@ -24,9 +24,11 @@ from apps.metering.access_log import UsageRecord, read_entry
 from apps.metering.actions import hours_of_engines
 from apps.metering.archive import parquet
 from apps.metering.archive.actions import NotWhole
+from apps.metering.archive.models import ArchivedDay
 from apps.metering.estimates import OF_THE_GATE, with_estimates
 from apps.metering.gate.counts import Basis
-from apps.metering.models import ArchivedDay, HourlyUsage, Operation, Outcome, QuarantinedRecord
+from apps.metering.models import HourlyUsage, Operation, Outcome
+from apps.metering.quarantine.models import QuarantinedRecord
 from apps.metering.queries import HourOfWork, of_hours
 from apps.metering.store import DIMENSIONS, TOKENS
 

@@ -21,7 +21,8 @@ from apps.catalog.models import RegisteredModel
 from apps.catalog.retirement.actions import CannotRetire, carry_out
 from apps.catalog.retirement.models import Retirement, stays_instead
 from apps.common.periods import DAY, HOUR, day_words
-from apps.metering.models import HourlyUsage, QuarantinedRecord
+from apps.metering.models import HourlyUsage
+from apps.metering.quarantine.models import QuarantinedRecord
 from apps.metering.sealing import sealed_until
 from apps.notices.models import Kind
 from apps.notices.news import News, tell_waiting

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from apps.metering.access_log import UsageRecord
-from apps.metering.models import Doubt, Operation, Outcome
+from apps.metering.models import Operation, Outcome
+from apps.metering.quarantine.models import Doubt
 
 # A start this much later than its arrival is no clock that is a little ahead.
 FURTHEST_AHEAD = timedelta(hours=1)

@@ -39,12 +39,11 @@ from apps.metering.models import (
     REFUSALS,
     Completeness,
     DirtyHour,
-    Doubt,
     Operation,
     Outcome,
-    QuarantinedRecord,
     UsageEvent,
 )
+from apps.metering.quarantine.models import Doubt, QuarantinedRecord
 from apps.metering.screening import Known
 from apps.metering.stores.base import store
 from apps.promotions.rollouts.health import Calls

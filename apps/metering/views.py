@@ -12,7 +12,7 @@ from apps.common.simulated import Simulated
 from apps.common.tables.reading import csv_of, is_for_table, read, wants_csv
 from apps.metering import store, tables
 from apps.metering.archive.queries import standing
-from apps.metering.models import QuarantinedRecord
+from apps.metering.quarantine.models import QuarantinedRecord
 
 
 @require_GET

@@ -14,7 +14,8 @@ from apps.metering.access_log import (
     read_record,
     unreadable,
 )
-from apps.metering.models import Doubt, Outcome, Unmetered
+from apps.metering.models import Outcome, Unmetered
+from apps.metering.quarantine.models import Doubt
 
 CALL = {
     "x-request-id": "0d4c2c7e-4d5d-4f0a-9f35-1f4b5ed6d1a1",

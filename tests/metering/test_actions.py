@@ -10,12 +10,8 @@ from django.db import DataError, IntegrityError
 from apps.metering import actions, store
 from apps.metering.access_log import NOT_STORED, Entry, read_entry, read_record
 from apps.metering.actions import Position
-from apps.metering.models import (
-    DirtyHour,
-    HourlyUsage,
-    LogPosition,
-    QuarantinedRecord,
-)
+from apps.metering.models import DirtyHour, HourlyUsage, LogPosition
+from apps.metering.quarantine.models import QuarantinedRecord
 from apps.metering.skus import Sku, quantities
 from tests.factories import NOW, stored_calls
 from tests.metering.test_access_log import CALL

@@ -11,7 +11,8 @@ from django.db import transaction
 
 from apps.metering import actions, store
 from apps.metering.follow import read_lines
-from apps.metering.models import DirtyHour, Doubt, HourlyUsage, QuarantinedRecord, UsageEvent
+from apps.metering.models import DirtyHour, HourlyUsage, UsageEvent
+from apps.metering.quarantine.models import Doubt, QuarantinedRecord
 from tests.factories import NOW
 from tests.metering.test_access_log import CALL
 from tests.metering.test_ingest import call

@@ -12,13 +12,9 @@ from django.db.models import Max
 
 from apps.common.periods import day_of, month_bounds
 from apps.metering import actions, days, store
-from apps.metering.models import (
-    ArchivedDay,
-    CheckedDay,
-    HourlyUsage,
-    QuarantinedRecord,
-    UsageEvent,
-)
+from apps.metering.archive.models import ArchivedDay
+from apps.metering.models import HourlyUsage, UsageEvent
+from apps.metering.quarantine.models import CheckedDay, QuarantinedRecord
 from apps.metering.stores.sql import patience
 from tests import database
 from tests.database import as_owner, owner_runs

@@ -10,7 +10,8 @@ import pytest
 
 from apps.metering.access_log import read_entry
 from apps.metering.follow import Follower
-from apps.metering.models import LogPosition, QuarantinedRecord
+from apps.metering.models import LogPosition
+from apps.metering.quarantine.models import QuarantinedRecord
 from tests.factories import NOW, stored_calls
 from tests.metering.test_ingest import batch, call, post  # noqa: F401
 

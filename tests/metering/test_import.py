@@ -6,7 +6,8 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from apps.metering.models import QuarantinedRecord, UsageEvent
+from apps.metering.models import UsageEvent
+from apps.metering.quarantine.models import QuarantinedRecord
 from tests.metering.test_ingest import call
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("names")]

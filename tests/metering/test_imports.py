@@ -12,7 +12,8 @@ from apps.audit.models import Action, AuditEvent
 from apps.common import uploads
 from apps.common.errors import NotPermitted
 from apps.metering import imports
-from apps.metering.models import QuarantinedRecord, UsageEvent, UsageImport
+from apps.metering.models import UsageEvent, UsageImport
+from apps.metering.quarantine.models import QuarantinedRecord
 from tests.factories import NOW, UserFactory
 from tests.metering.test_ingest import call
 

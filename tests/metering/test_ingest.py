@@ -13,7 +13,8 @@ from apps.common.otlp import door
 from apps.common.otlp.messages import ExportLogsServiceRequest, ExportLogsServiceResponse
 from apps.metering import actions, otlp
 from apps.metering.access_log import read_entry, read_record
-from apps.metering.models import DirtyHour, HourlyUsage, QuarantinedRecord, UsageEvent
+from apps.metering.models import DirtyHour, HourlyUsage, UsageEvent
+from apps.metering.quarantine.models import QuarantinedRecord
 from tests.database import as_owner
 from tests.factories import NOW, stored_calls
 from tests.metering.test_access_log import CALL

@@ -12,7 +12,8 @@ from apps.accounts.models import Role
 from apps.audit.models import Action
 from apps.catalog.retirement import actions
 from apps.common.periods import DAY, HOUR
-from apps.metering.models import HourlyUsage, QuarantinedRecord, SealedHour
+from apps.metering.models import HourlyUsage, SealedHour
+from apps.metering.quarantine.models import QuarantinedRecord
 from apps.metering.retirement import QUIET, Caller, callers, retire_due, tell
 from apps.notices.models import Notice
 from tests.access.test_actions import WISH

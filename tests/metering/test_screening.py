@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from apps.metering.access_log import read_record
-from apps.metering.models import Doubt
+from apps.metering.quarantine.models import Doubt
 from apps.metering.screening import Known, doubt_of
 from tests.factories import NOW
 from tests.metering.test_access_log import CALL

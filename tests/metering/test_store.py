@@ -8,7 +8,8 @@ import pytest
 
 from apps.accounts.models import Role
 from apps.metering.access_log import read_record
-from apps.metering.models import DirtyHour, QuarantinedRecord
+from apps.metering.models import DirtyHour
+from apps.metering.quarantine.models import QuarantinedRecord
 from apps.metering.screening import Known
 from apps.metering.store import (
     calls_by_version,

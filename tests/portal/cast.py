@@ -42,7 +42,7 @@ from apps.incidents.actions import open_episode
 from apps.incidents.models import Episode
 from apps.metering.actions import ingest_usage
 from apps.metering.follow import read_lines
-from apps.metering.models import QuarantinedRecord
+from apps.metering.quarantine.models import QuarantinedRecord
 from apps.notices.actions import tell
 from apps.notices.models import Call, Kind, Webhook
 from apps.oversight.evidence.actions import ask_for_month

@@ -13,7 +13,7 @@ from apps.chargeback import queries
 from apps.chargeback.models import Rate
 from apps.common.periods import ZONE, day_words
 from apps.metering import sealing, store
-from apps.metering.models import QuarantinedRecord
+from apps.metering.quarantine.models import QuarantinedRecord
 
 
 def metered_words(start: datetime, end: datetime, moment: datetime) -> str:

@@ -10,7 +10,8 @@ from apps.catalog.retirement.models import Retirement
 from apps.chargeback.budgets.limits import Balance, Decision
 from apps.gateway.effective.models import GatewayDrift
 from apps.gateway.models import PolicyRevision
-from apps.metering.models import QuarantinedRecord, UsageEvent
+from apps.metering.models import UsageEvent
+from apps.metering.quarantine.models import QuarantinedRecord
 from apps.promotions.serving import ServingState
 
 

@@ -23,7 +23,7 @@ from apps.gateway.guard.queries import in_force
 from apps.gateway.models import PolicyRevision
 from apps.gateway.why.facts import Caller, Facts, Held, Minute, PastCall
 from apps.metering import store
-from apps.metering.models import QuarantinedRecord
+from apps.metering.quarantine.models import QuarantinedRecord
 from apps.promotions import serving
 
 MINUTE = timedelta(minutes=1)

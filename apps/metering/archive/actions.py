@@ -16,9 +16,11 @@ from apps.common.leases import change_from
 from apps.common.periods import DAY, day_of
 from apps.common.tasks import enqueue_on_commit
 from apps.metering import days
+from apps.metering.archive.models import ArchivedDay
 from apps.metering.archive.parquet import File
 from apps.metering.archive.queries import held_against
-from apps.metering.models import ArchivedDay, DirtyHour, Doubt, QuarantinedRecord
+from apps.metering.models import DirtyHour
+from apps.metering.quarantine.models import Doubt, QuarantinedRecord
 from apps.metering.stores.base import Held
 
 Status = ArchivedDay.Status

@@ -21,9 +21,9 @@ from apps.integrations.s3.client import RegistryStore
 from apps.metering import days
 from apps.metering.archive import parquet
 from apps.metering.archive.actions import NotWhole
+from apps.metering.archive.models import ArchivedDay
 from apps.metering.archive.parquet import NotParquet
 from apps.metering.archive.queries import MOMENT, held_against
-from apps.metering.models import ArchivedDay
 from apps.metering.stores.sql import patience
 
 PASS_SECONDS = 400.0

@@ -5,7 +5,8 @@ from datetime import date, datetime, timedelta
 
 from django.db.models import Max, Q
 
-from apps.metering.models import ArchivedDay, CheckedDay
+from apps.metering.archive.models import ArchivedDay
+from apps.metering.quarantine.models import CheckedDay
 
 Status = ArchivedDay.Status
 MOMENT = timedelta(microseconds=1)

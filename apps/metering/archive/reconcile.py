@@ -25,8 +25,8 @@ from apps.integrations.s3.client import AlreadyExists, RegistryStore
 from apps.metering import days
 from apps.metering.archive import actions, parquet
 from apps.metering.archive.actions import NotWhole
+from apps.metering.archive.models import ArchivedDay
 from apps.metering.archive.parquet import NotParquet
-from apps.metering.models import ArchivedDay
 from apps.metering.stores.base import store
 from apps.metering.stores.sql import patience
 

@@ -22,14 +22,8 @@ from apps.metering import actions, days, settled, store
 from apps.metering.access_log import UsageRecord
 from apps.metering.gate.counts import NO_TOKENS, Basis, Judged, Tokens
 from apps.metering.gate.models import LostCall
-from apps.metering.models import (
-    Completeness,
-    HourlyUsage,
-    Operation,
-    Outcome,
-    QuarantinedRecord,
-    Unmetered,
-)
+from apps.metering.models import Completeness, HourlyUsage, Operation, Outcome, Unmetered
+from apps.metering.quarantine.models import QuarantinedRecord
 
 AT_ONCE = 1000
 _REASONS = {

@@ -19,7 +19,8 @@ from apps.audit.models import Action
 from apps.common.errors import DomainError, require
 from apps.metering import actions
 from apps.metering.access_log import read_entry
-from apps.metering.models import ArchivedDay, Doubt, QuarantinedRecord
+from apps.metering.archive.models import ArchivedDay
+from apps.metering.quarantine.models import Doubt, QuarantinedRecord
 
 MOST_AT_ONCE = 2000  # records that one order tries again
 # what becomes known without anybody touching the record: a team signs in, a model is registered

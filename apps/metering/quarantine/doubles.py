@@ -20,7 +20,8 @@ from apps.common.tasks import enqueue_on_commit
 from apps.metering import actions, days, sealing, store
 from apps.metering.access_log import PATHS, Entry, UsageRecord
 from apps.metering.gate.counts import Basis
-from apps.metering.models import CheckedDay, Doubt, QuarantinedRecord, UsageEvent
+from apps.metering.models import UsageEvent
+from apps.metering.quarantine.models import CheckedDay, Doubt, QuarantinedRecord
 from apps.metering.stores.columns import RECORD
 
 PASS_SECONDS = 500.0

@@ -5,7 +5,7 @@ import django_filters
 from apps.common.badges import Badge
 from apps.common.filters import Filters, SinceDay, UntilDay
 from apps.common.tables.columns import Column, Empty, Table
-from apps.metering.models import Doubt, QuarantinedRecord
+from apps.metering.quarantine.models import Doubt, QuarantinedRecord
 
 Status = QuarantinedRecord.Status
 BADGES = {

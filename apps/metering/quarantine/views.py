@@ -20,8 +20,8 @@ from apps.common.orders import carry_out_with_reason
 from apps.common.persons import opaque_id
 from apps.common.reasons import ReasonForm
 from apps.common.tables.reading import respond
-from apps.metering.models import QuarantinedRecord
 from apps.metering.quarantine import actions
+from apps.metering.quarantine.models import QuarantinedRecord
 from apps.metering.quarantine.tables import QUARANTINE, QuarantineFilters, record_badge
 
 PERSON = "user_id"  # the key of the access log

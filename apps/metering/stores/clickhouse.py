@@ -25,7 +25,8 @@ from apps.common.periods import end_of_day, start_of_day
 from apps.integrations.clickhouse.backend import connection_of
 from apps.integrations.clickhouse.client import ClickHouseClient
 from apps.metering.access_log import UsageRecord
-from apps.metering.models import ArchivedDay, CallKey, UsageEvent
+from apps.metering.archive.models import ArchivedDay
+from apps.metering.models import CallKey, UsageEvent
 from apps.metering.stores import sql, tables
 from apps.metering.stores.base import AT_ONCE, Held
 from apps.metering.stores.columns import RECORD_VALUES, STORED

@@ -19,7 +19,8 @@ from apps.chargeback.periods import first_open
 from apps.common import decisions
 from apps.common.errors import NotPermitted
 from apps.common.periods import month_bounds
-from apps.metering.models import EngineHour, HourlyUsage, QuarantinedRecord
+from apps.metering.models import EngineHour, HourlyUsage
+from apps.metering.quarantine.models import QuarantinedRecord
 from tests.chargeback.pricing import CHEAP, DEAR, finance, price, propose
 from tests.chargeback.test_queries import use
 from tests.database import as_owner

@@ -9,7 +9,7 @@ from django.urls import reverse
 from apps.accounts.models import Role
 from apps.chargeback.closing import actions
 from apps.chargeback.closing.models import MonthClose, Statement
-from apps.metering.models import QuarantinedRecord
+from apps.metering.quarantine.models import QuarantinedRecord
 from tests.chargeback.closing.test_actions import (  # noqa: F401 (a fixture)
     AFTER,
     START,

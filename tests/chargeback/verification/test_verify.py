@@ -18,7 +18,8 @@ from apps.fleet.models import NodeInterval
 from apps.integrations.errors import PermanentError
 from apps.metering.archive import reconcile
 from apps.metering.archive.actions import NotWhole
-from apps.metering.models import ArchivedDay, EngineHour, HourlyUsage, UsageEvent
+from apps.metering.archive.models import ArchivedDay
+from apps.metering.models import EngineHour, HourlyUsage, UsageEvent
 from apps.metering.quarantine import doubles
 from tests.chargeback import months
 from tests.chargeback.closing.test_bill import billed_machines, keep, octobers  # noqa: F401

@@ -10,8 +10,10 @@ from apps.integrations.errors import PermanentError, TemporaryError
 from apps.metering import actions, days
 from apps.metering.archive import doubles, reconcile
 from apps.metering.archive.actions import ask_due_days
-from apps.metering.models import ArchivedDay, HourlyUsage, QuarantinedRecord
+from apps.metering.archive.models import ArchivedDay
+from apps.metering.models import HourlyUsage
 from apps.metering.quarantine.doubles import find_doubles
+from apps.metering.quarantine.models import QuarantinedRecord
 from tests.factories import NOW, stored_calls
 from tests.metering.test_actions import entry, record
 

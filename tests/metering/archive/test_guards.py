@@ -11,8 +11,9 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from apps.accounts.models import Role
 from apps.common.periods import day_of
 from apps.metering import days
+from apps.metering.archive.models import ArchivedDay
 from apps.metering.archive.queries import Standing, standing
-from apps.metering.models import ArchivedDay, DirtyHour, UsageEvent
+from apps.metering.models import DirtyHour, UsageEvent
 from tests.database import as_owner
 from tests.factories import NOW, TeamFactory, UserFactory, create_event, stored_calls
 from tests.metering.test_actions import record

@@ -18,14 +18,11 @@ from apps.metering import actions, days, store
 from apps.metering.access_log import read_entry
 from apps.metering.archive import parquet, reconcile
 from apps.metering.archive.actions import ask_due_days, want_restored
-from apps.metering.models import (
-    ArchivedDay,
-    DirtyHour,
-    HourlyUsage,
-    QuarantinedRecord,
-)
+from apps.metering.archive.models import ArchivedDay
+from apps.metering.models import DirtyHour, HourlyUsage
 from apps.metering.quarantine.actions import replay_waiting
 from apps.metering.quarantine.doubles import find_doubles
+from apps.metering.quarantine.models import QuarantinedRecord
 from tests.factories import NOW, stored_calls
 from tests.integrations import versitygw
 from tests.metering.test_access_log import CALL

@@ -8,8 +8,9 @@ from apps.metering import actions, store
 from apps.metering.access_log import read_entry, read_record
 from apps.metering.gate.counts import Basis, GateCount, Judged, Tokens, judged
 from apps.metering.gate.models import CountDifference
-from apps.metering.models import HourlyUsage, QuarantinedRecord
+from apps.metering.models import HourlyUsage
 from apps.metering.quarantine.doubles import _entry
+from apps.metering.quarantine.models import QuarantinedRecord
 from tests.factories import NOW, stored_calls
 from tests.metering.test_access_log import CALL
 

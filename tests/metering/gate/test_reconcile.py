@@ -12,8 +12,9 @@ from apps.metering import actions, days
 from apps.metering.gate import reconcile
 from apps.metering.gate.models import CountDifference, LostCall
 from apps.metering.gate.reconcile import LetIn, let_in_missing, patience
-from apps.metering.models import EngineHour, HourlyUsage, LateUsage, QuarantinedRecord
+from apps.metering.models import EngineHour, HourlyUsage, LateUsage
 from apps.metering.quarantine.actions import leave_out
+from apps.metering.quarantine.models import QuarantinedRecord
 from tests.factories import NOW, UserFactory, stored_calls
 from tests.metering.archive.test_guards import verified
 from tests.metering.gate.test_counts import call, ingest

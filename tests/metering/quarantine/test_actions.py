@@ -12,8 +12,9 @@ from apps.catalog.models import RegisteredModel
 from apps.common.errors import NotPermitted
 from apps.metering import actions as usage
 from apps.metering.access_log import read_entry
-from apps.metering.models import DirtyHour, HourlyUsage, QuarantinedRecord
+from apps.metering.models import DirtyHour, HourlyUsage
 from apps.metering.quarantine import actions
+from apps.metering.quarantine.models import QuarantinedRecord
 from tests.database import as_owner
 from tests.factories import NOW, TeamFactory, UserFactory, stored_calls
 from tests.metering.test_access_log import CALL

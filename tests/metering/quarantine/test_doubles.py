@@ -13,16 +13,10 @@ from apps.audit.models import Action, AuditEvent
 from apps.common.periods import day_of
 from apps.metering import actions, days, store
 from apps.metering.access_log import KEYS, read_entry
-from apps.metering.models import (
-    CheckedDay,
-    DirtyHour,
-    HourlyUsage,
-    LateUsage,
-    QuarantinedRecord,
-    SealedHour,
-)
+from apps.metering.models import DirtyHour, HourlyUsage, LateUsage, SealedHour
 from apps.metering.quarantine import doubles
 from apps.metering.quarantine.actions import replay_records
+from apps.metering.quarantine.models import CheckedDay, QuarantinedRecord
 from tests.factories import NOW, stored_calls
 from tests.metering.quarantine.test_actions import finance  # noqa: F401 (a fixture)
 from tests.metering.test_access_log import CALL

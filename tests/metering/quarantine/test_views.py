@@ -8,7 +8,8 @@ from django.urls import reverse
 
 from apps.accounts.models import Role
 from apps.common.persons import opaque_id
-from apps.metering.models import QuarantinedRecord, UsageEvent
+from apps.metering.models import UsageEvent
+from apps.metering.quarantine.models import QuarantinedRecord
 from tests.factories import TeamFactory, UserFactory
 from tests.metering.quarantine.test_actions import call, ingest
 

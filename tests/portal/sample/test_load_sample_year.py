@@ -24,15 +24,14 @@ from apps.common.periods import end_of_day
 from apps.fleet.models import Node, NodeClaim, NodeInterval, Replica
 from apps.metering.backfill.models import Backfill
 from apps.metering.models import (
-    CheckedDay,
     DirtyHour,
     EngineHour,
     HourlyUsage,
     LateUsage,
-    QuarantinedRecord,
     SealedHour,
     UsageEvent,
 )
+from apps.metering.quarantine.models import CheckedDay, QuarantinedRecord
 from apps.metering.sealing import sealed_until
 from portal.sample import company as facts
 from portal.sample import year

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.models import Role
-from apps.metering.models import QuarantinedRecord
+from apps.metering.quarantine.models import QuarantinedRecord
 from tests.factories import TeamFactory, UserFactory, create_event
 
 pytestmark = pytest.mark.django_db
