@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django import forms
 from django.db.models import Q
+from django.urls import reverse
 
 from apps.accounts.models import CostCenter, Team, User
 from apps.gateway.why import gather
@@ -110,6 +112,11 @@ def bound(query: Mapping[str, Any], user: User, moment: datetime) -> CallForm | 
     if query.get("request_id"):
         return CallForm(query)
     return CallerForm(query, user=user, moment=moment)
+
+
+def address_of(team: str, model: str) -> str:
+    """Return where it is explained why a team's calls of a model go on or not."""
+    return f"{reverse('gateway:why')}?{urlencode({'caller': team, 'model': model})}"
 
 
 # -- Who and which ---------------------------------------------------------------------------------

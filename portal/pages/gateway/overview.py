@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -124,13 +125,9 @@ def routes(request: SignedIn) -> HttpResponseBase:
     """List the routes of all models: declared, in the cluster, in Envoy."""
     moment = now()
     look, problem = _look(moment)
-
-    def with_facts(models: Sequence[Any]) -> Sequence[Any]:
-        return route_lines(models, problem, moment)
-
-    table = tables.routes(with_facts)
-    rows = routed(moment)
-    return respond(table, request, rows, "gateway/routes.html", _head(request, look, moment))
+    table = tables.routes(partial(route_lines, problem=problem, moment=moment))
+    context = _head(request, look, moment)
+    return respond(table, request, routed(moment), "gateway/routes.html", context)
 
 
 @require_GET
@@ -138,17 +135,14 @@ def limits(request: SignedIn) -> HttpResponseBase:
     """List what each team may use of each model: one's own team's, of one's own models, or all."""
     moment = now()
     look, problem = _look(moment)
-
-    def with_facts(grants: Sequence[Any]) -> Sequence[Any]:
-        return _limit_lines(grants, problem, moment)
-
     rows = Grant.objects.active(moment).visible_to(request.user)
     differs = GatewayDrift.objects.present().filter(
         registered_model=OuterRef("registered_model"), subject=OuterRef("team__slug")
     )
     rows = rows.annotate(differs=Exists(differs)).select_related("team", "registered_model")
+    table = tables.limits(partial(_limit_lines, problem=problem, moment=moment))
     context = _head(request, look, moment)
-    return respond(tables.limits(with_facts), request, rows, "gateway/limits.html", context)
+    return respond(table, request, rows, "gateway/limits.html", context)
 
 
 @require_GET

@@ -14,26 +14,28 @@ from apps.common.filters import Filters
 from apps.common.tables.columns import Column, Empty, Table
 from apps.gateway.effective.models import GatewayDrift
 from apps.gateway.effective.words import drift_badge
+from portal.pages.gateway.asking import address_of
 
 Facts = Callable[[Sequence[Any]], Sequence[Any]]
 NOT_READ = "not read"
-DIFFERS = (("yes", "Differs"), ("no", "As declared"))
 
 
-def _differs(rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
-    return rows.filter(differs=value == "yes")
+class DiffersFilter(django_filters.ChoiceFilter):
+    """Whether the gateway does as declared; of rows that are annotated with `differs`."""
+
+    def __init__(self) -> None:
+        choices = (("yes", "Differs"), ("no", "As declared"))
+        super().__init__(label="State", choices=choices, empty_label="Any state")
+
+    def filter(self, qs: QuerySet[Any], value: str) -> QuerySet[Any]:
+        """Return the rows that differ, or the others; all, where nothing is chosen."""
+        return qs.filter(differs=value == "yes") if value else qs
 
 
 class RouteFilters(Filters):
     """For the routes."""
 
-    state = django_filters.ChoiceFilter(
-        label="State", choices=DIFFERS, empty_label="Any state", method="of_state"
-    )
-
-    def of_state(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
-        """Return the routes that differ, or the others."""
-        return _differs(rows, name, value)
+    state = DiffersFilter()
 
 
 class LimitFilters(Filters):
@@ -42,13 +44,7 @@ class LimitFilters(Filters):
     service_class = django_filters.ChoiceFilter(
         label="Class", choices=ServiceClass.choices, empty_label="Any class"
     )
-    state = django_filters.ChoiceFilter(
-        label="State", choices=DIFFERS, empty_label="Any state", method="of_state"
-    )
-
-    def of_state(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
-        """Return the limits that differ, or the others."""
-        return _differs(rows, name, value)
+    state = DiffersFilter()
 
 
 class DriftFilters(Filters):
@@ -114,7 +110,7 @@ def limits(with_facts: Facts) -> Table:
             Column("budget", "Budget", "budget.amount", kind="money", unit="a month",
                    csv_head="budget_usd", unknown="none",
                    url=lambda row: row.budget.get_absolute_url() if row.budget else ""),
-            Column("why", "Ask", lambda row: "Why?", url=_why, csv=lambda row: _why(row),
+            Column("why", "Ask", lambda row: "Why?", url=_why, csv=_why,
                    csv_head="why", optional=True),
         ),
         search=("team__slug", "registered_model__name"),
@@ -128,8 +124,7 @@ def limits(with_facts: Facts) -> Table:
 
 
 def _why(row: Any) -> str:
-    team, model = row.grant.team.slug, row.grant.registered_model.name
-    return f"{reverse('gateway:why')}?caller={team}&model={model}"
+    return address_of(row.grant.team.slug, row.grant.registered_model.name)
 
 
 def drift(moment: datetime) -> Table:

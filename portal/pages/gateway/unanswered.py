@@ -7,7 +7,6 @@ from urllib.parse import urlencode
 
 import django_filters
 from django.http.response import HttpResponseBase
-from django.urls import reverse
 from django.utils.timezone import now
 from django.views.decorators.http import require_GET
 
@@ -23,6 +22,7 @@ from apps.metering import store
 from apps.metering.models import REFUSALS, Outcome
 from apps.metering.tables import BADGES, NONE, calls_url
 from apps.metering.unanswered import BY_KEY, REASONS, Asked, Counts, Line, lines, over_time
+from portal.pages.gateway.asking import address_of
 from portal.pages.gateway.whose import sees_all, team_asked_for
 
 CALLS = counted("calls", one="call")
@@ -180,8 +180,8 @@ class Shown:
     @property
     def why_url(self) -> str:
         """Return where it is explained why the team's calls of the model pass or not."""
-        asked = urlencode({"caller": self.line.team, "model": self.line.model})
-        return f"{reverse('gateway:why')}?{asked}" if self.line.team and self.line.model else ""
+        team, model = self.line.team, self.line.model
+        return address_of(team, model) if team and model else ""
 
     @property
     def calls_url(self) -> str:
