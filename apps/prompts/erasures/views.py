@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.timezone import now
@@ -22,10 +23,12 @@ from apps.common.canonical import canonical
 from apps.common.errors import DomainError
 from apps.common.orders import carry_out, carry_out_with_reason
 from apps.common.reasons import ReasonForm
-from apps.prompts import pages, words
+from apps.common.tables.reading import respond
+from apps.prompts import pages
 from apps.prompts.erasures import actions
 from apps.prompts.erasures.forms import ErasureForm
 from apps.prompts.erasures.models import ErasureRequest
+from apps.prompts.erasures.tables import ERASURES, badge_of
 from apps.prompts.holds.queries import holds_over
 from apps.prompts.models import DataKey, Place, PromptRecord
 from apps.prompts.rules.actions import may_ask, permit_asking
@@ -33,8 +36,8 @@ from apps.prompts.rules.views import asked_facts
 
 
 @require_GET
-def erasure_list(request: SignedIn) -> HttpResponse:
-    """Show every request for erasure."""
+def erasure_list(request: SignedIn) -> HttpResponseBase:
+    """Show every request for erasure; as a page, a table or CSV."""
     pages.require_overseer(request.user)
     button = {"label": "Ask for an erasure", "url": reverse("prompts:erasure_create"),
               "style": "primary"}  # fmt: skip
@@ -42,10 +45,9 @@ def erasure_list(request: SignedIn) -> HttpResponse:
     context = {
         "crumbs": pages.crumbs(("Erasures", "")),
         "tabs": pages.tabs(request.user, "prompts:erasure_list"),
-        "lines": [(row, words.decided_badge(row.status, approved=words.ERASED)) for row in rows],
         "actions": [button] if may_ask(request.user) else [],
     }
-    return render(request, "prompts/erasure_list.html", context)
+    return respond(ERASURES, request, rows, "prompts/erasure_list.html", context)
 
 
 @require_http_methods(["GET", "POST"])
@@ -66,7 +68,6 @@ def erasure_create(request: SignedIn) -> HttpResponse:
         "title": "Ask for an erasure",
         "crumbs": _crumbs(("New", "")),
         "form": form,
-        "fields": list(form),
         "submit": "Ask for this erasure",
         "now_title": "What it does",
         "now": [
@@ -116,7 +117,7 @@ def _show(
     context = {
         "title": f"Erase a {item.get_kind_display().lower()}",
         "crumbs": _crumbs((item.token[:8], "")),
-        "badge": words.decided_badge(item.status, approved=words.ERASED),
+        "badge": badge_of(item),
         "facts": [
             ("Whose", f"{item.get_kind_display()} {item.token}"),
             *asked_facts(item, "Asked for by"),

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.timezone import now
@@ -15,39 +16,34 @@ from apps.accounts.models import User
 from apps.accounts.requests import SignedIn
 from apps.audit.timeline import timeline_of
 from apps.common import decisions
-from apps.common.badges import Badge
 from apps.common.errors import DomainError
 from apps.common.orders import carry_out, carry_out_with_reason
 from apps.common.reasons import ReasonForm
+from apps.common.tables.reading import respond
 from apps.prompts import pages, words
 from apps.prompts.holds import actions
 from apps.prompts.holds.forms import HoldForm, WhyForm
 from apps.prompts.holds.models import HoldRelease, LegalHold
+from apps.prompts.holds.tables import HOLDS, badge_of
 from apps.prompts.rules.actions import may_ask, permit_asking
 from apps.prompts.rules.views import asked_facts
 
 
-def badge_of(hold: LegalHold) -> Badge:
-    """Return whether a hold stands."""
-    return words.LIFTED if hold.lifted_at else words.STANDS
-
-
 @require_GET
-def hold_list(request: SignedIn) -> HttpResponse:
-    """Show every hold, and those somebody asks to lift."""
+def hold_list(request: SignedIn) -> HttpResponseBase:
+    """Show every hold, and those somebody asks to lift; as a page, a table or CSV."""
     pages.require_overseer(request.user)
     button = {"label": "Place a hold", "url": reverse("prompts:hold_create"), "style": "primary"}
     rows = LegalHold.objects.visible_to(request.user).select_related("placed_by")
     context = {
         "crumbs": pages.crumbs(("Legal holds", "")),
         "tabs": pages.tabs(request.user, "prompts:hold_list"),
-        "lines": [(hold, badge_of(hold)) for hold in rows],
         "waiting": HoldRelease.objects.visible_to(request.user)
         .pending()
         .select_related("hold", "requested_by"),
         "actions": [button] if may_ask(request.user) else [],
     }
-    return render(request, "prompts/hold_list.html", context)
+    return respond(HOLDS, request, rows, "prompts/hold_list.html", context)
 
 
 @require_http_methods(["GET", "POST"])
@@ -68,7 +64,6 @@ def hold_create(request: SignedIn) -> HttpResponse:
         "title": "Place a legal hold",
         "crumbs": _crumbs(("New", "")),
         "form": form,
-        "fields": list(form),
         "submit": "Place the hold",
         "now_title": "What it does",
         "now": [

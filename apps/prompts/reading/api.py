@@ -22,8 +22,7 @@ from apps.prompts.reading import actions
 from apps.prompts.reading.opening import Unreadable
 from apps.prompts.reading.tables import RecordQuery
 from apps.prompts.reading.views import open_with_settings, records, text_of
-
-TAG = "Prompt record"
+from apps.prompts.rules.api import TAG
 
 
 class NewestCalls(Cursor):

@@ -79,7 +79,6 @@ def retention_change_create(request: SignedIn, data_class: str) -> HttpResponse:
         "title": f"Change what is kept of {known.label}",
         "crumbs": _crumbs(("Change", "")),
         "form": form,
-        "fields": list(form),
         "submit": "Propose this retention",
         "now_title": "As it is now",
         "now": words.words_of(ruling.rules),
