@@ -35,8 +35,7 @@ from apps.manifests.text import CannotRender
 from apps.promotions import serving
 
 
-def _tab(request: SignedIn, name: str, tab: str) -> dict[str, object]:
-    model = model_for(request.user, name)
+def _tab(request: SignedIn, model: RegisteredModel, tab: str) -> dict[str, object]:
     grant = (
         Grant.objects.active(now())
         .filter(registered_model=model, team=request.user.team_id)
@@ -60,9 +59,8 @@ def _tab(request: SignedIn, name: str, tab: str) -> dict[str, object]:
 @require_GET
 def playground(request: SignedIn, name: str) -> HttpResponse:
     """Show the playground; without a grant it says who can give one."""
-    context = _tab(request, name, "Playground")
-    model = context["model"]
-    assert isinstance(model, RegisteredModel)  # noqa: S101 - for the type checker
+    model = model_for(request.user, name)
+    context = _tab(request, model, "Playground")
     context |= {
         "form": PlaygroundForm(context_length=model.context_length),
         "cannot_send": _cannot_send(context),
@@ -106,7 +104,7 @@ def playground_stream(request: SignedIn, name: str) -> HttpResponse | StreamingH
 @require_GET
 def how_to_call(request: SignedIn, name: str) -> HttpResponse:
     """Show curl and Python with the real address, and what would be refused and why."""
-    context = _tab(request, name, "How to call")
+    context = _tab(request, model_for(request.user, name), "How to call")
     context |= {
         "issuer": settings.OIDC_ISSUER,
         "audience": settings.OIDC_GATEWAY_AUDIENCE,
@@ -125,9 +123,8 @@ def policy_detail(request: SignedIn, name: str) -> HttpResponse:
 
     Teams see their own grant; the owner and those who oversee see all of them.
     """
-    context = _tab(request, name, "Policy")
-    model = context["model"]
-    assert isinstance(model, RegisteredModel)  # noqa: S101 - for the type checker
+    model = model_for(request.user, name)
+    context = _tab(request, model, "Policy")
     grants = list(Grant.objects.active(now()).filter(registered_model=model).select_related("team"))
     sees_all = request.user.has_role(*SEES_EVERY_TEAM) or model.is_owned_by(request.user)
     policy, problem = _compiled(model, grants)
