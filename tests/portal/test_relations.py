@@ -375,8 +375,11 @@ def test_a_program_that_acts_for_a_person_counts_as_that_person(world, tokens):
 # -- Nothing is left out ---------------------------------------------------------------------------
 
 
+PERMITTING = ("decisions.permit", "decisions.approve", "decisions.reject")
+
+
 def deciding(paths=("apps", "portal", "worker")) -> set[tuple[str, str]]:
-    """Return the functions that ask `decisions.permit`: (module, name)."""
+    """Return the functions that have `decisions` permit: (module, name)."""
     found = set()
     for folder in paths:
         for path in (ROOT / folder).rglob("*.py"):
@@ -389,7 +392,7 @@ def deciding(paths=("apps", "portal", "worker")) -> set[tuple[str, str]]:
 
 def _asks(function: ast.FunctionDef) -> bool:
     return any(
-        isinstance(node, ast.Call) and ast.unparse(node.func) == "decisions.permit"
+        isinstance(node, ast.Call) and ast.unparse(node.func) in PERMITTING
         for node in ast.walk(function)
     )
 
@@ -416,12 +419,14 @@ def knock_of(door: Door, world: cast.World) -> None:
 
 @pytest.fixture
 def asked(monkeypatch):
-    """The functions that asked `decisions.permit`, in the order they did."""
+    """The functions that had `decisions` permit, in the order they did."""
     found: list[tuple[str, str]] = []
     permit = decisions.permit
 
     def noted(question):
         frame = inspect.currentframe().f_back
+        while frame.f_globals is vars(decisions):  # approve and reject ask it themselves
+            frame = frame.f_back
         found.append((frame.f_globals["__name__"], frame.f_code.co_name))
         permit(question)
 

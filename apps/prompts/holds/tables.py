@@ -1,6 +1,7 @@
 """Legal holds as a table. Declarations only."""
 
 import django_filters
+from django.db.models import QuerySet
 
 from apps.common.badges import Badge
 from apps.common.filters import Filters
@@ -20,11 +21,16 @@ class HoldFilters(Filters):
     scope = django_filters.ChoiceFilter(
         label="Covers", choices=Scope.choices, empty_label="Anything"
     )
-    state = django_filters.TypedChoiceFilter(
-        label="State", choices=(("stands", "Stands"), ("lifted", "Lifted")),
-        empty_label="Any state", coerce="stands".__eq__, field_name="lifted_at",
-        lookup_expr="isnull",
-    )  # fmt: skip
+    state = django_filters.ChoiceFilter(
+        label="State",
+        choices=(("stands", "Stands"), ("lifted", "Lifted")),
+        empty_label="Any state",
+        method="by_state",
+    )
+
+    def by_state(self, rows: QuerySet[LegalHold], name: str, state: str) -> QuerySet[LegalHold]:
+        """Keep the holds that stand, or that are lifted."""
+        return rows.filter(lifted_at__isnull=state == "stands")
 
 
 HOLDS = Table(

@@ -115,7 +115,9 @@ class TestSettled:
         later = {"gen_ai.request.model_override": f"{MODEL}-v2"}
         hour = timedelta(hours=1)
         ingest(call(), call(**later, start_time=(NOW + hour).isoformat()), now=NOW + hour)
-        ingest(call(**later, response_code=503))  # it answered nothing in the first hour
+        untold = {"gen_ai.usage.input_tokens": None, "gen_ai.usage.output_tokens": None}
+        # the later one answered nothing in the first hour
+        ingest(call(**later, **untold, response_code=503))
         actions.roll_up_dirty_hours(now=NOW + hour)
         first, second = settled(), settled(60)
         let_in_missing(now=DUE + hour)

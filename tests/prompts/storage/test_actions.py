@@ -143,7 +143,7 @@ class TestRecordStored:
         }  # fmt: skip
         assert self.store(pack, packed) is False
         assert trail(pack) == [
-            ("prompts.moved", "prompts.move_to_s3", {
+            ("prompts.moved", "system:prompts.move_to_s3", {
                 "object": "prompts/a", "version": "v1", "sha256": packed.sha256, "records": 2,
             }),
         ]  # fmt: skip
@@ -207,7 +207,7 @@ class TestRemoveFromDatabase:
         for data_class, count in (("INTERNAL", 1), ("PHI", 2)):
             revision = RetentionRevision.objects.get(data_class=data_class)
             data = {"data_class": data_class, "records": count, "from": "database"}
-            assert trail(revision) == [("prompts.removed", "prompts.remove_expired", data)]
+            assert trail(revision) == [("prompts.removed", "system:prompts.remove_expired", data)]
 
     def test_takes_what_ended_by_then_and_lies_in_no_pack(self):
         now = timezone.now()
@@ -277,7 +277,7 @@ class TestDestroyIdleKeys:
         assert sorted(len(event.data["keys_destroyed"]) for event in events) == [1, 2]
         assert {key for event in events for key in event.data["keys_destroyed"]} == keys
         assert {(event.actor, event.data["records"]) for event in events} == {
-            ("prompts.remove_expired", 0)
+            ("system:prompts.remove_expired", 0)
         }
 
 
@@ -312,7 +312,7 @@ class TestBeginRemoval:
         assert (pack.reason, pack.message) == ("HELD", "A legal hold covers it.")
         assert (pack.next_check_at, pack.observed_at) == (now + HOUR, now)
         about = {"object": "prompts/a", "version": "v1", "sha256": "0" * 64}
-        event = ("prompts.removed", "prompts.remove_expired",
+        event = ("prompts.removed", "system:prompts.remove_expired",
                  about | {"records": 2, "from": "S3"})  # fmt: skip
         assert trail(pack) == [event]
         assert actions.begin_removal(pack=pack, now=now) is False
