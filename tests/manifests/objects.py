@@ -53,6 +53,7 @@ LIMIT = gateway.TeamLimit("claims-review", 2000)
 GATEWAY = {"gateway_name": "ai-gateway", "gateway_namespace": "ai-gateway"}
 SHIPPED = (
     "deploy/argocd/*.yaml",
+    "deploy/argocd/platform/networkpolicies.yaml",
     "deploy/gateway/*.yaml",
     "deploy/karpenter/*.yaml",
     "deploy/karpenter/local/*.yaml",
