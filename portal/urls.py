@@ -81,6 +81,7 @@ pages: list[URLPattern | URLResolver] = [
     path("style/", style, name="style"),
     path("sample/", sample, name="sample"),
     path("healthz", views.healthz, name="healthz"),
+    path("healthz/alive", views.alive, name="alive"),
     path(metadata.PATH, metadata.protected_resource, name="protected_resource"),
     path("", include("apps.accounts.urls")),
     path("audit/", include("apps.oversight.urls")),

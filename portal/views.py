@@ -53,6 +53,13 @@ def freshness(request: HttpRequest) -> HttpResponse:
     )
 
 
+def alive(request: HttpRequest) -> JsonResponse:
+    """Answer 200 as long as this process answers at all, whatever is away: one that is started
+    again would not bring the database back.
+    """
+    return JsonResponse({"status": "alive"})
+
+
 def healthz(request: HttpRequest) -> JsonResponse:
     """Answer 200 when the database answers, else 503."""
     try:

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.django_db
 PAGES = [door for door in DOORS if door.method == "GET"]
 PUBLIC = (
     "healthz",
+    "alive",
     "accounts:signed_out",
     "oidc_authentication_init",
     "oidc_authentication_callback",

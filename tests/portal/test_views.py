@@ -394,6 +394,10 @@ class TestHealthz:
     def test_needs_no_sign_in(self, client):
         assert client.get("/healthz").json() == {"status": "ok"}
 
+    def test_says_that_it_is_alive_without_the_database(self, client, django_assert_num_queries):
+        with django_assert_num_queries(0):
+            assert client.get("/healthz/alive").json() == {"status": "alive"}
+
 
 class TestFreshness:
     def test_says_what_there_is_to_say_to_everybody_while_it_is_said(

@@ -6,7 +6,7 @@ from importlib import import_module
 
 import django
 
-PROCESSES = ("usage_follower", "observer", "scraper", "sealer", "registry", "gate")
+PROCESSES = ("beat", "usage_follower", "observer", "scraper", "sealer", "registry", "gate")
 
 
 def main(name: str) -> None:

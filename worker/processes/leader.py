@@ -24,6 +24,7 @@ class Lock(IntEnum):
     OBSERVER = 7_202_611_002
     SCRAPER = 7_202_611_003
     SEALER = 7_202_611_004
+    BEAT = 7_202_611_005
 
 
 def lead(lock: Lock, term: Callable[[], None], sleep: Callable[[float], None] = time.sleep) -> None:

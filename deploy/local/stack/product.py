@@ -172,7 +172,7 @@ def parts(context: Context) -> list[Part]:
         ),
         *sample.parts(context, env),
         _worker(context, _engine_key(context, "evals") | env),
-        _beat(context, env),
+        _process(context, env, "beat", [context.python, "-m", "worker.processes", "beat"]),
         _process(
             context,
             env,
@@ -256,21 +256,6 @@ def _worker(context: Context, env: dict[str, str]) -> Part:
         "worker",
         [context.python, "-m", "celery", "-A", "worker.celery", "worker", *flags],
     )
-
-
-def _beat(context: Context, env: dict[str, str]) -> Part:
-    schedule = context.folder("beat") / "schedule"
-    command = [
-        context.python,
-        "-m",
-        "celery",
-        "-A",
-        "worker.celery",
-        "beat",
-        "--schedule",
-        str(schedule),
-    ]
-    return _process(context, env, "beat", [*command, "--pidfile="])
 
 
 def _signing(context: Context, env: dict[str, str], name: str) -> Part:
