@@ -15,6 +15,7 @@ import yaml
 from apps.manifests import gateway, serving
 from deploy.local.cluster import definitions, kserve
 from deploy.local.cluster.api import ApiError
+from tests.delivery import chart
 from tests.local.running import api_as, control_plane_of, missing, own_context
 from tests.manifests.objects import CRDS, GATEWAY, MODEL, VERSION, named, rendered, shipped
 from tests.manifests.schemas import LOADER
@@ -46,7 +47,7 @@ KINDS = (
     "argo-cd/*",
 )
 # the last are of Kubernetes itself, which no definition of ours describes
-OURS = [*rendered(), *shipped(), *shipped(["deploy/portal/gate.yaml"])]
+OURS = [*rendered(), *shipped(), *chart.kept()]
 INFERENCE_SERVICE = serving.inference_service(VERSION)
 
 

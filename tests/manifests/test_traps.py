@@ -463,22 +463,6 @@ class TestRoute:
         assert len(ROUTE["spec"]["llmRequestCosts"]) <= 36
 
 
-class TestGate:
-    def test_lets_each_call_end_before_it_ends(self):
-        """A call whose gate is killed gets no answer, and is settled by nobody."""
-        (gate,) = [
-            one for one in shipped(["deploy/portal/gate.yaml"]) if one["kind"] == "Deployment"
-        ]
-        pod = gate["spec"]["template"]["spec"]
-        (container,) = pod["containers"]
-        env = {one["name"]: one["value"] for one in container["env"]}
-        longest = int(ROUTE["spec"]["rules"][0]["timeouts"]["request"].removesuffix("s"))
-        drain = int(env["GATE_DRAIN_SECONDS"])
-        pause = re.search(r"sleep\((\d+)\)", str(container["lifecycle"]["preStop"]))
-        assert drain >= longest
-        assert pod["terminationGracePeriodSeconds"] > drain + int(pause[1])
-
-
 class TestBackend:
     def test_is_of_the_only_kind_that_the_gateway_takes(self):
         assert BACKEND_SERVICE["spec"]["backendRef"] == {

@@ -164,7 +164,7 @@ class KubernetesReader:
             )
         return TemporaryError(
             f"The cluster does not let the portal read {what}. A platform engineer must apply "
-            f"deploy/portal/rbac.yaml.",
+            f"deploy/portal/chart/templates/rbac.yaml.",
             retry_after=15,
         )
 

@@ -44,10 +44,10 @@ _OF_USER = {
     "username": "Use a client certificate, a token, or an exec plugin.",
     "password": "Use a client certificate, a token, or an exec plugin.",
     "auth-provider": "Use the provider's exec plugin instead; kubectl has dropped these too.",
-    "as": "Give the portal a credential of its own, with deploy/portal/rbac.yaml.",
-    "as-uid": "Give the portal a credential of its own, with deploy/portal/rbac.yaml.",
-    "as-groups": "Give the portal a credential of its own, with deploy/portal/rbac.yaml.",
-    "as-user-extra": "Give the portal a credential of its own, with deploy/portal/rbac.yaml.",
+    "as": "Give the portal a credential of its own, with the chart's rbac.yaml.",
+    "as-uid": "Give the portal a credential of its own, with the chart's rbac.yaml.",
+    "as-groups": "Give the portal a credential of its own, with the chart's rbac.yaml.",
+    "as-user-extra": "Give the portal a credential of its own, with the chart's rbac.yaml.",
 }
 _AUTHORITY, _CERTIFICATE, _KEY = "certificate-authority", "client-certificate", "client-key"
 _EMPTY: tuple[object, ...] = (None, "", False, {}, [])

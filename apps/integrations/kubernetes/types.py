@@ -22,8 +22,8 @@ class Coordinates(NamedTuple):
 
 
 class Kind(Enum):
-    """The kinds that the portal reads. deploy/portal/rbac.yaml grants exactly these; a new one
-    needs its line there.
+    """The kinds that the portal reads. The chart's rbac.yaml grants exactly these; a new one needs
+    its line there.
     """
 
     POD = Coordinates("", "v1", "pods")

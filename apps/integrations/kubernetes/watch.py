@@ -167,7 +167,7 @@ def _words(error: Exception) -> str:
         said = str(error).rstrip(".")
         return (
             f"{said}. A platform engineer must look at the credential and at "
-            f"deploy/portal/rbac.yaml."
+            f"deploy/portal/chart/templates/rbac.yaml."
         )
     if isinstance(error, NotFound):
         return "The cluster does not know this kind: it starts, or its CRD is not installed."

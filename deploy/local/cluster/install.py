@@ -31,7 +31,10 @@ from deploy.local.platform import upstream
 from deploy.local.stack.part import Context
 
 MANIFESTS = Path(__file__).parent / "manifests"
-SHIPPED = (Path("deploy/argocd/platform/namespaces.yaml"), Path("deploy/portal/rbac.yaml"))
+SHIPPED = (
+    Path("deploy/argocd/platform/namespaces.yaml"),
+    Path("deploy/portal/chart/templates/rbac.yaml"),
+)
 MARK = {"name": "quartermaster-installed", "namespace": "kube-system"}
 ESTABLISHED_WITHIN_SECONDS = 120
 

@@ -1,8 +1,8 @@
 """One kubeconfig per client of the API server, each with its own certificate and nothing else.
 
-What a client may do is said in the RBAC manifests (`manifests/rbac`, `deploy/portal/rbac.yaml`);
-here is only who it is. Clients that run under a ServiceAccount in production carry that account's
-user name, so that the same bindings serve both.
+What a client may do is said in the RBAC manifests (`manifests/rbac`, and rbac.yaml of the portal's
+chart); here is only who it is. Clients that run under a ServiceAccount in production carry that
+account's user name, so that the same bindings serve both.
 """
 
 from __future__ import annotations
