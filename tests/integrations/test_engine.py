@@ -162,12 +162,29 @@ class TestBounds:
 
 
 class TestVersion:
-    def test_knows_the_stand_in_and_vllm(self):
+    def test_knows_the_stand_in(self):
         assert (
             client(answers(200, json={"version": "x"}, headers={"x-engine": "stand-in"})).version()
             == "stand-in"
         )
-        assert client(answers(200, json={"version": "0.32.0"})).version() == "vllm 0.32.0"
+
+    @pytest.mark.parametrize(
+        ("models", "version", "words"),
+        [
+            ({"data": [{"owned_by": "vllm"}]}, {"version": "0.32.0"}, "vllm 0.32.0"),
+            ({"data": [{"owned_by": "sglang"}]}, {"version": "0.5.1"}, "sglang 0.5.1"),
+            ({"data": [{"owned_by": "vllm"}]}, {}, "vllm"),
+            ({"data": []}, {"version": "0.32.0"}, "unnamed engine 0.32.0"),
+            ({"data": [{"owned_by": "<b>"}]}, {"version": "0.32.0"}, "unnamed engine 0.32.0"),
+            ([], [], "unnamed engine"),
+        ],
+    )
+    def test_is_what_the_engine_says_of_itself(self, models, version, words):
+        def handler(request):
+            said = {"/v1/models": models, "/version": version}[request.url.path]
+            return httpx.Response(200, json=said)
+
+        assert client(handler).version() == words
 
     def test_being_away_is_temporary(self):
         with pytest.raises(TemporaryError):

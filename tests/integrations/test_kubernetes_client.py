@@ -274,6 +274,29 @@ class TestServingStatus:
             assert reader.replicas_status("m-v1", "models").pod.loaded is None
 
     @pytest.mark.parametrize(
+        ("image", "engine"),
+        [
+            ("vllm/vllm-openai:v0.32.0", "vllm-openai v0.32.0"),
+            (f"registry.example:5000/mirror/vllm-openai:v0.32.0@{DIGEST}", "vllm-openai v0.32.0"),
+            (
+                f"111122223333.dkr.ecr.us-east-1.amazonaws.com/sglang@{DIGEST}",
+                f"sglang {DIGEST[:19]}",
+            ),
+            ("engine", "engine"),
+            ("", ""),
+        ],
+    )
+    def test_names_the_engine_by_the_image_that_runs(self, api, reader, image, engine):
+        pod = pod_with("")
+        pod["metadata"] = pod["metadata"] | {"annotations": {}}
+        pod["spec"]["containers"][1]["image"] = image
+        serve(api, pods=[pod])
+        assert reader.replicas_status("m-v1", "models").pod.engine == engine
+        waits = {"name": "kserve-container", "state": {"waiting": {"reason": "PodInitializing"}}}
+        pod["status"]["containerStatuses"] = [waits]
+        assert reader.replicas_status("m-v1", "models").pod.engine == ""
+
+    @pytest.mark.parametrize(
         "image_id", ["", DIGEST, "not-pulled://vllm:1", f"vllm@{DIGEST}0", None]
     )
     def test_reads_no_digest_out_of_what_is_not_that_of_an_image(self, api, reader, image_id):

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import httpx
 
-from apps.integrations.engine.identity import STAND_IN
+from apps.integrations.engine.identity import STAND_IN, engine_named
 from apps.integrations.engine.types import BadAnswer, Bounds, Delta, GatewayRefusal, Usage
 from apps.integrations.errors import TemporaryError
 
@@ -68,18 +68,19 @@ class EngineClient:
             return False
 
     def version(self) -> str:
-        """Return which engine answers: "stand-in" or "vllm <version>". Raises TemporaryError when
-        it does not.
+        """Return which engine answers, as it calls itself: "stand-in" or "vllm 0.32.0". Raises
+        TemporaryError when it does not.
         """
         with _translated():
             answer = self._http.get("/version", timeout=5)
+            models = self._http.get("/v1/models", timeout=5)
         if answer.headers.get("x-engine") == STAND_IN:
             return STAND_IN
         if answer.status_code != 200:
             raise TemporaryError(
                 f"The engine answered {answer.status_code} when it was asked for its version."
             )
-        return f"vllm {_json(answer.content).get('version', 'of unknown version')}"
+        return engine_named(_owner(models), _json(answer.content).get("version"))
 
     def running_calls(self) -> int:
         """Return how many calls the engine works on or has queued. Raises TemporaryError when it
@@ -244,6 +245,15 @@ def _refusal(answer: httpx.Response) -> Exception:
 
 def _seconds(text: str) -> float | None:
     return float(text) if text.replace(".", "", 1).isdigit() else None
+
+
+def _owner(models: httpx.Response) -> object:
+    """Return who an engine's list of models says that they belong to: every engine with OpenAI's
+    API names itself there.
+    """
+    listed = _json(models.content).get("data")
+    first = listed[0] if isinstance(listed, list) and listed else None
+    return first.get("owned_by") if isinstance(first, dict) else None
 
 
 def _json(data: str | bytes) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 
+from apps.integrations.engine.identity import engine_of_image
 from apps.integrations.kubernetes.types import (
     ApplicationStatus,
     Condition,
@@ -117,6 +118,7 @@ def pod(obj: Manifest) -> PodStatus:
     annotations = metadata.get("annotations") or {}
     spec = _named(obj.get("spec", {}).get("containers"), ENGINE_CONTAINER)
     initializer = _container(status.get("initContainerStatuses"), INITIALIZER)
+    engine = _container(status.get("containerStatuses"), ENGINE_CONTAINER)
     return PodStatus(
         name=metadata.get("name", ""),
         phase=status.get("phase", "Pending"),
@@ -125,7 +127,7 @@ def pod(obj: Manifest) -> PodStatus:
         deleting=bool(metadata.get("deletionTimestamp")),
         conditions=conditions(obj),
         initializer=initializer,
-        engine_container=_container(status.get("containerStatuses"), ENGINE_CONTAINER),
+        engine_container=engine,
         manifest_digest=annotations.get(DIGEST, ""),
         loaded=loaded(initializer),
         image=spec.get("image", ""),
@@ -133,9 +135,18 @@ def pod(obj: Manifest) -> PodStatus:
         arguments=(*(spec.get("command") or ()), *(spec.get("args") or ())),
         limits=dict((spec.get("resources") or {}).get("limits") or {}),
         listen=annotations.get(LISTEN, ""),
-        engine=annotations.get(ENGINE, ""),
+        engine=_engine(annotations, engine, spec.get("image", "")),
         ip=status.get("podIP", ""),
     )
+
+
+def _engine(annotations: Manifest, container: ContainerStatus, image: str) -> str:
+    """Return the engine of a pod: as its kubelet says where that starts something else than the
+    image, else by the image that runs; "" before it does.
+    """
+    if said := annotations.get(ENGINE):
+        return str(said)
+    return engine_of_image(image) if container.state == "running" else ""
 
 
 def loaded(initializer: ContainerStatus) -> Loaded | None:

@@ -165,8 +165,8 @@ class PodStatus:
     """A serving pod. manifest_digest: what its annotation says, which nobody measured; loaded: what
     was measured, None where nobody says so. image: as its spec names it; image_digest: of what was
     pulled, "" where the node does not tell. arguments: the engine's command and arguments; limits:
-    its container's, resource → quantity. listen, engine: what the local kubelet publishes ("" in
-    production).
+    its container's, resource → quantity. listen: what the local kubelet publishes, "" in
+    production. engine: which one runs, "" before one does.
     """
 
     name: str
