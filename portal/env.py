@@ -83,6 +83,32 @@ def env_names(name: str) -> frozenset[str]:
     return frozenset(part for part in parts if part)
 
 
+def env_groups(name: str, default: str) -> dict[str, str]:
+    """Return the role of each group of the identity provider, written "GROUP=ROLE, GROUP=ROLE". A
+    group is a name or an id, and several may give one role. default: names every role that there
+    is.
+    """
+    known = _roles_by_group(name, default).values()
+    found = _roles_by_group(name, env_str(name, default))
+    if odd := sorted(set(found.values()) - set(known)):
+        raise ImproperlyConfigured(
+            f"{name}: there is no role {odd[0]!r}. Roles are {', '.join(sorted(set(known)))}."
+        )
+    return found
+
+
+def _roles_by_group(name: str, text: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for part in filter(None, (each.strip() for each in text.split(","))):
+        group, _, role = (word.strip() for word in part.rpartition("="))
+        if not group or group in found:
+            raise ImproperlyConfigured(
+                f"{name} must be GROUP=ROLE with commas, each group once, not {part!r}."
+            )
+        found[group] = role
+    return found
+
+
 def env_hosts(name: str) -> frozenset[str]:
     """Return names of hosts, written "portal.example.com, .internal": with a dot in front, all
     below it; none where it is empty. "*" is no name: it would open pages to every host.

@@ -11,6 +11,7 @@ from portal.env import (
     env_choice,
     env_cost,
     env_decimal,
+    env_groups,
     env_hosts,
     env_hours,
     env_image,
@@ -191,14 +192,36 @@ OIDC_RP_CLIENT_ID = env_str("OIDC_CLIENT_ID", "quartermaster-portal")
 OIDC_RP_CLIENT_SECRET = env_secret("OIDC_CLIENT_SECRET")
 OIDC_API_AUDIENCE = env_str("OIDC_API_AUDIENCE", "quartermaster-api")
 OIDC_GATEWAY_AUDIENCE = env_str("OIDC_GATEWAY_AUDIENCE", "quartermaster-gateway")
-OIDC_RP_SCOPES = "openid profile email groups offline_access"
+# How a token for one of these audiences is asked for: by RFC 8707's parameter, or by a scope, as
+# Microsoft Entra ID does, which refuses that parameter and knows no scope "groups".
+_by_scope = env_choice("OIDC_AUDIENCE_BY", "resource", ("resource", "scope")) == "scope"
+OIDC_SCOPES = env_str(
+    "OIDC_SCOPES", f"openid profile email {'' if _by_scope else 'groups '}offline_access"
+)
+OIDC_API_SCOPE = env_str("OIDC_API_SCOPE", f"api://{OIDC_API_AUDIENCE}/.default")
+OIDC_GATEWAY_SCOPE = env_str("OIDC_GATEWAY_SCOPE", f"api://{OIDC_GATEWAY_AUDIENCE}/.default")
+OIDC_API_ASKED, OIDC_GATEWAY_ASKED = (
+    {"scope": f"{OIDC_SCOPES} {scope}"} if _by_scope else {"resource": audience}
+    for audience, scope in (
+        (OIDC_API_AUDIENCE, OIDC_API_SCOPE),
+        (OIDC_GATEWAY_AUDIENCE, OIDC_GATEWAY_SCOPE),
+    )
+)
+OIDC_RP_SCOPES = OIDC_GATEWAY_ASKED.get("scope", OIDC_SCOPES)
+# Which role a group of the identity provider gives, by its name or, as Entra ID sends them, its id.
+ROLE_OF_GROUP = env_groups(
+    "OIDC_ROLE_GROUPS",
+    "qm-team-leads=TEAM_LEAD, qm-developers=DEVELOPER, qm-model-owners=MODEL_OWNER, "
+    "qm-reviewers=REVIEWER, qm-finance=FINANCE, qm-platform=PLATFORM_ENGINEER, "
+    "qm-auditors=AUDITOR",
+)
 OIDC_USE_PKCE = True
 OIDC_PKCE_CODE_CHALLENGE_METHOD = "S256"
 OIDC_CLI_CLIENT_ID = env_str("OIDC_CLI_CLIENT_ID", "quartermaster-cli")  # public, device grant
 OIDC_TIMEOUT = 4  # seconds; who waits for it holds a thread
 # The token that people's calls carry to the gateway is asked for at sign-in
 # (apps/accounts/sessions.py).
-OIDC_AUTH_REQUEST_EXTRA_PARAMS = {"resource": OIDC_GATEWAY_AUDIENCE}
+OIDC_AUTH_REQUEST_EXTRA_PARAMS = {} if _by_scope else OIDC_GATEWAY_ASKED
 # The endpoints follow from the issuer's discovery document (apps/accounts/oidc.py).
 LOGIN_URL = "/oidc/authenticate/"
 LOGIN_REDIRECT_URL = "/"

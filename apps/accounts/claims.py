@@ -1,5 +1,5 @@
-"""What the identity provider's claims mean here. Pure: claims in, an Identity out, its problems in
-words.
+"""What the identity provider's claims mean here: claims in, an Identity out, its problems in words.
+Which group gives which role is a setting.
 
 Rights come from groups. A claim that is missing, cut short or unknown never gives a right: the
 person is signed in without any role and sees what is missing and whom to ask. Nothing in a token is
@@ -11,18 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
+
 from apps.accounts.models import Role
 from apps.common.token_claims import COST_CENTER, LONGEST_COST_CENTER, TEAM
 
-ROLE_OF_GROUP = {
-    "qm-team-leads": Role.TEAM_LEAD,
-    "qm-developers": Role.DEVELOPER,
-    "qm-model-owners": Role.MODEL_OWNER,
-    "qm-reviewers": Role.REVIEWER,
-    "qm-finance": Role.FINANCE,
-    "qm-platform": Role.PLATFORM_ENGINEER,
-    "qm-auditors": Role.AUDITOR,
-}
 GROUPS_CUT_AT = 100  # Okta lists at most this many: a list this long may lack some
 
 
@@ -55,6 +48,11 @@ class Identity:
     problems: tuple[Problem, ...] = ()
 
 
+def role_of_group() -> dict[str, Role]:
+    """Return which role each group gives that gives one."""
+    return {group: Role(role) for group, role in settings.ROLE_OF_GROUP.items()}
+
+
 def identify(claims: Mapping[str, Any]) -> Identity:
     """Return who the claims speak of and what they may be. Raises ClaimsRefused without issuer or
     subject.
@@ -64,7 +62,8 @@ def identify(claims: Mapping[str, Any]) -> Identity:
         raise ClaimsRefused("The token names no issuer or no subject.")
     username = _text(claims, "preferred_username") or subject
     groups, problem = _groups(claims)
-    roles = frozenset(ROLE_OF_GROUP[group] for group in groups if group in ROLE_OF_GROUP)
+    known = role_of_group()
+    roles = frozenset(known[group] for group in groups if group in known)
     problems = [problem] if problem else []
     if not problem and not roles:
         problems.append(_no_known_group(groups))
@@ -95,8 +94,7 @@ def _groups(claims: Mapping[str, Any]) -> tuple[tuple[str, ...], Problem | None]
         return (), Problem(
             "groups_overage",
             "You are in more groups than the identity provider writes into a sign-in.",
-            "Ask your identity team to send only the groups of this application (names that begin "
-            "with qm-).",
+            "Ask your identity team to send only the groups of this application.",
         )
     listed = claims.get("groups")
     if not isinstance(listed, list) or not all(isinstance(group, str) for group in listed):
@@ -109,8 +107,7 @@ def _groups(claims: Mapping[str, Any]) -> tuple[tuple[str, ...], Problem | None]
         return tuple(listed), Problem(
             "groups_incomplete",
             f"Your sign-in lists {len(listed)} groups; such a list may have been cut short.",
-            "Ask your identity team to send only the groups of this application (names that begin "
-            "with qm-).",
+            "Ask your identity team to send only the groups of this application.",
         )
     return tuple(listed), None
 

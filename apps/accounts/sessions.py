@@ -134,7 +134,7 @@ def _renew(session: SessionBase) -> str | None:
             answer = request_tokens(
                 grant_type="refresh_token",
                 refresh_token=tokens["refresh_token"],
-                resource=settings.OIDC_GATEWAY_AUDIENCE,
+                **settings.OIDC_GATEWAY_ASKED,
             )
         except GrantRefused:
             return None

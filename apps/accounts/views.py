@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST
 from mozilla_django_oidc.views import OIDCAuthenticationCallbackView, OIDCAuthenticationRequestView
 
 from apps.accounts import actions, sessions, step_up
-from apps.accounts.claims import ROLE_OF_GROUP, ClaimsRefused
+from apps.accounts.claims import ClaimsRefused, role_of_group
 from apps.accounts.models import Role, User
 from apps.accounts.oidc import session_of_sign_in
 from apps.accounts.provider import ProviderUnavailable, provider
@@ -262,7 +262,7 @@ def no_access(request: SignedIn) -> HttpResponse:
     if request.user.roles:
         return redirect("home")
     facts = request.session.get(sessions.FACTS, {})
-    known = [(group, Role(role).label) for group, role in ROLE_OF_GROUP.items()]
+    known = [(group, role.label) for group, role in role_of_group().items()]
     context = {"facts": facts, "known_groups": known, "issuer": settings.OIDC_ISSUER}
     return render(request, "accounts/no_access.html", context, status=403)
 

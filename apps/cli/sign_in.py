@@ -31,6 +31,9 @@ class Facts:
     client_id: str
     audience: str
     pipeline_audience: str
+    scope: str = SCOPE
+    # whether the provider is told by RFC 8707's parameter whom the token is for; else by the scope
+    takes_resource: bool = True
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ class Provider:
                 client_id=str(found["client_id"]),
                 audience=str(found["audience"]),
                 pipeline_audience=str(found.get("pipeline_audience", "")),
+                scope=" ".join(map(str, found.get("scopes_supported") or [SCOPE])),
+                takes_resource=found.get("resource_indicators") is not False,
             )
         except (KeyError, IndexError, TypeError) as error:
             raise exits.Away(f"{portal} does not say how to sign in: is it a portal?") from error
@@ -80,7 +85,9 @@ class Provider:
                 f"{facts.issuer} has no sign-in for programs (device grant). "
                 "Put a token into QUARTERMASTER_TOKEN."
             )
-        form = {"client_id": facts.client_id, "scope": SCOPE, "resource": facts.audience}
+        form = {"client_id": facts.client_id, "scope": facts.scope}
+        if facts.takes_resource:
+            form["resource"] = facts.audience
         endpoint = _endpoint(known, "token_endpoint")
         device = self._document("POST", _endpoint(known, "device_authorization_endpoint"), form)
         ask(_question(device))

@@ -1,14 +1,22 @@
 """Calls a person can copy, with the real addresses. Pure."""
 
+import shlex
+from collections.abc import Mapping
 
-def token_text(issuer: str, audience: str) -> str:
-    """Return the device sign-in for a terminal. The client quartermaster-cli is public: no secret
-    is in it.
+
+def token_text(issuer: str, client_id: str, asked: Mapping[str, str]) -> str:
+    """Return the device sign-in for a terminal, at the endpoints that the issuer publishes.
+    client_id: of a public client, so no secret is in it. asked: the fields that say what for.
     """
-    return f"""# Prints an address and a code; open it, sign in, then take the token.
-curl -s {issuer}/device_authorization -d client_id=quartermaster-cli \\
-  -d resource={audience} -d scope="openid profile groups" | tee device.json
-TOKEN=$(curl -s {issuer}/token -d client_id=quartermaster-cli \\
+    fields = " ".join(f"-d {name}={shlex.quote(value)}" for name, value in sorted(asked.items()))
+    return f"""endpoint() {{
+  curl -s {issuer}/.well-known/openid-configuration \\
+    | python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"
+}}
+# Prints an address and a code; open it, sign in, then take the token.
+curl -s "$(endpoint device_authorization_endpoint)" -d client_id={client_id} \\
+  {fields} | tee device.json
+TOKEN=$(curl -s "$(endpoint token_endpoint)" -d client_id={client_id} \\
   -d grant_type=urn:ietf:params:oauth:grant-type:device_code \\
   -d device_code="$(python3 -c 'import json; \\
 print(json.load(open("device.json"))["device_code"])')" \\

@@ -108,7 +108,11 @@ def how_to_call(request: SignedIn, name: str) -> HttpResponse:
     context |= {
         "issuer": settings.OIDC_ISSUER,
         "audience": settings.OIDC_GATEWAY_AUDIENCE,
-        "token_text": samples.token_text(settings.OIDC_ISSUER, settings.OIDC_GATEWAY_AUDIENCE),
+        "token_text": samples.token_text(
+            settings.OIDC_ISSUER,
+            settings.OIDC_CLI_CLIENT_ID,
+            {"scope": settings.OIDC_SCOPES} | settings.OIDC_GATEWAY_ASKED,
+        ),
         "curl_text": samples.curl_text(settings.GATEWAY_URL, name),
         "python_text": samples.python_text(settings.GATEWAY_URL, name),
         "refusals": REFUSALS,

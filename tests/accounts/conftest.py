@@ -4,6 +4,7 @@ to forge tokens.
 
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,15 +48,25 @@ class Idp:
 
 @pytest.fixture(scope="session")
 def running_idp(tmp_path_factory):
+    with provider_of_dialect(tmp_path_factory.mktemp("idp"), "rfc8707") as found:
+        yield found
+
+
+@contextmanager
+def provider_of_dialect(state, dialect):
+    """Run the local provider, which speaks one of its dialects; give it."""
     from deploy.local.doubles.idp.app import create_app
     from deploy.local.doubles.idp.settings import Settings
 
-    state = tmp_path_factory.mktemp("idp")
     with make_server("127.0.0.1", 0, lambda *_: [], threaded=True) as probe:
         port = probe.server_port
     url = f"http://127.0.0.1:{port}"
     settings = Settings(
-        issuer=url, state=state, portal_urls=("http://testserver",), client_secret=CLIENT_SECRET
+        issuer=url,
+        state=state,
+        portal_urls=("http://testserver",),
+        client_secret=CLIENT_SECRET,
+        dialect=dialect,
     )
     app = create_app(settings)
     server = make_server("127.0.0.1", port, app, threaded=True)

@@ -16,7 +16,7 @@ from apps.access.budgets import actions as budgets
 from apps.access.budgets.models import Budget
 from apps.access.budgets.terms import Terms
 from apps.access.models import AccessRequest, Grant
-from apps.accounts.claims import ROLE_OF_GROUP
+from apps.accounts.claims import role_of_group
 from apps.accounts.models import CostCenter, Role, Team, User
 from apps.accounts.recertification.models import RoleReview
 from apps.audit.actions import System, record
@@ -81,7 +81,7 @@ PEOPLE = {
 }
 ANONYMOUS = "anonymous"
 EVERYBODY = (*PEOPLE, ANONYMOUS)
-GROUP_OF_ROLE = {role: group for group, role in ROLE_OF_GROUP.items()}
+GROUP_OF_ROLE = {role: group for group, role in role_of_group().items()}
 
 
 @dataclass

@@ -10,6 +10,7 @@ from portal.env import (
     env_choice,
     env_cost,
     env_decimal,
+    env_groups,
     env_hosts,
     env_hours,
     env_image,
@@ -22,6 +23,34 @@ from portal.env import (
     env_store,
     env_zone,
 )
+
+
+class TestEnvGroups:
+    USUAL = "leads=LEAD, finance=FINANCE"
+
+    def test_reads_names_and_ids_several_for_one_role(self, monkeypatch):
+        monkeypatch.delenv("GROUPS", raising=False)
+        assert env_groups("GROUPS", self.USUAL) == {"leads": "LEAD", "finance": "FINANCE"}
+        monkeypatch.setenv("GROUPS", "5f1c-22=LEAD,Team=Leads EMEA = LEAD, ")
+        assert env_groups("GROUPS", self.USUAL) == {"5f1c-22": "LEAD", "Team=Leads EMEA": "LEAD"}
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("leads", "must be GROUP=ROLE with commas, each group once, not 'leads'"),
+            ("=LEAD", "must be GROUP=ROLE"),
+            (
+                "a=LEAD, a=FINANCE",
+                "must be GROUP=ROLE with commas, each group once, not 'a=FINANCE'",
+            ),
+            ("a=LEADER", "there is no role 'LEADER'. Roles are FINANCE, LEAD."),
+            ("a=", "there is no role ''"),
+        ],
+    )
+    def test_anything_else_stops_start_up(self, monkeypatch, text, words):
+        monkeypatch.setenv("GROUPS", text)
+        with pytest.raises(ImproperlyConfigured, match=f"GROUPS:? ?{words}"):
+            env_groups("GROUPS", self.USUAL)
 
 
 class TestEnvHosts:

@@ -60,26 +60,35 @@ def access_token(
         ("scope", SCOPE),
         *(("resource", name) for name in audiences),
     ]
-    device = json.loads(_post(f"{issuer}/device_authorization", fields))
+    known = json.loads(_get(f"{issuer}/.well-known/openid-configuration"))
+    device = json.loads(_post(known["device_authorization_endpoint"], fields))
     answer = [
         ("user_code", device["user_code"]),
         ("username", persona),
         ("team", team),
         ("decision", "allow"),
     ]
-    if "Allowed" not in _post(f"{issuer}/device", answer):
+    if "Allowed" not in _post(device["verification_uri"], answer):
         raise Refused(f"{persona} has several teams: name one with TEAM= (--team)")
     grant = [
         ("grant_type", DEVICE_CODE),
         ("device_code", device["device_code"]),
         ("client_id", "quartermaster-cli"),
     ]
-    answered: dict[str, Any] = json.loads(_post(f"{issuer}/token", grant))
+    answered: dict[str, Any] = json.loads(_post(known["token_endpoint"], grant))
     return str(answered["access_token"])
 
 
+def _get(url: str) -> str:
+    return _ask(url, None)
+
+
 def _post(url: str, fields: list[tuple[str, str]]) -> str:
-    body = urllib.parse.urlencode([(name, value) for name, value in fields if value]).encode()
+    filled = [(name, value) for name, value in fields if value]
+    return _ask(url, urllib.parse.urlencode(filled).encode())
+
+
+def _ask(url: str, body: bytes | None) -> str:
     try:
         # the issuer's own address
         with urllib.request.urlopen(url, body, timeout=10) as answer:  # noqa: S310

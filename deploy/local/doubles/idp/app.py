@@ -23,7 +23,7 @@ from . import grants
 from .logins import ACR_VALUES, Login, best_acr, login_from
 from .personas import Persona, all_personas, find_persona
 from .provider import Provider
-from .settings import AUDIENCES, DEVICE_CODE, SCOPES, Settings, signing_keys
+from .settings import AUDIENCES, DEVICE_CODE, ENTRA_SCOPES, SCOPES, Settings, signing_keys
 from .store import Store
 
 COOKIE = "idp_session"
@@ -62,14 +62,14 @@ def create_app(settings: Settings) -> Flask:
 def discovery(settings: Settings) -> dict[str, Any]:
     """Return the discovery document."""
     issuer = settings.issuer
-    return {
+    document = {
         "issuer": issuer,
-        "authorization_endpoint": f"{issuer}/authorize",
-        "token_endpoint": f"{issuer}/token",
+        "authorization_endpoint": issuer + settings.path("authorize"),
+        "token_endpoint": issuer + settings.path("token"),
         "userinfo_endpoint": f"{issuer}/userinfo",
         "jwks_uri": f"{issuer}/jwks",
         "end_session_endpoint": f"{issuer}/end_session",
-        "device_authorization_endpoint": f"{issuer}/device_authorization",
+        "device_authorization_endpoint": issuer + settings.path("device_authorization"),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": ["authorization_code", "refresh_token", DEVICE_CODE],
@@ -87,6 +87,10 @@ def discovery(settings: Settings) -> dict[str, Any]:
         "claims_supported": CLAIMS,
         "resource_indicators_supported": list(AUDIENCES),
     }
+    if settings.is_entra:
+        del document["resource_indicators_supported"]
+        document["scopes_supported"] = list(ENTRA_SCOPES)
+    return document
 
 
 def _add_machine_routes(app: Flask, provider: Provider) -> None:
@@ -104,12 +108,12 @@ def _add_machine_routes(app: Flask, provider: Provider) -> None:
     def jwks() -> Response:
         return jsonify(provider.keys.as_dict(private=False))
 
-    @app.post("/token")
+    @app.post(provider.settings.path("token"))
     def token() -> Response:
         answer: Response = provider.create_token_response()
         return answer
 
-    @app.post("/device_authorization")
+    @app.post(provider.settings.path("device_authorization"))
     def device_authorization() -> Response:
         answer: Response = provider.create_endpoint_response("device_authorization")
         return answer
@@ -147,7 +151,7 @@ def _bearer_claims(provider: Provider) -> dict[str, Any] | None:
 def _add_pages(app: Flask, provider: Provider) -> None:
     """Add what people see."""
     app.add_url_rule(
-        "/authorize",
+        provider.settings.path("authorize"),
         view_func=lambda: authorize(provider),
         methods=["GET", "POST"],
         endpoint="authorize",

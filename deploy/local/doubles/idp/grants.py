@@ -118,14 +118,14 @@ class CodeGrant(grants.AuthorizationCodeGrant):
     def validate_authorization_request(self) -> str:
         redirect_uri: str = super().validate_authorization_request()
         try:
-            requested_audiences(self.request)
+            requested_audiences(self.request, self.server.settings)
         except OAuth2Error as error:
             error.redirect_uri = redirect_uri
             raise
         return redirect_uri
 
     def save_authorization_code(self, code: str, request: OAuth2Request) -> None:
-        login = request.user.for_audiences(requested_audiences(request))
+        login = request.user.for_audiences(requested_audiences(request, self.server.settings))
         fields = {
             name: request.payload.data.get(name)
             for name in ("nonce", "code_challenge", "redirect_uri", "client_id")
@@ -142,7 +142,7 @@ class CodeGrant(grants.AuthorizationCodeGrant):
 
     def authenticate_user(self, authorization_code: Record) -> Login:
         self.request.granted = authorization_code.login
-        return narrowed(authorization_code.login, self.request)
+        return narrowed(authorization_code.login, self.request, self.server.settings)
 
 
 class RefreshGrant(grants.RefreshTokenGrant):
@@ -155,7 +155,7 @@ class RefreshGrant(grants.RefreshTokenGrant):
         return _use_up(self.server.store, "refresh", refresh_token, REFRESH_SECONDS)
 
     def authenticate_user(self, refresh_token: Record) -> Login:
-        return narrowed(refresh_token.login, self.request)
+        return narrowed(refresh_token.login, self.request, self.server.settings)
 
     def revoke_old_credential(self, refresh_token: Record) -> None:
         """It was taken when it was read."""
@@ -189,10 +189,10 @@ class DeviceAuthorization(DeviceAuthorizationEndpoint):
         return f"{self.server.settings.issuer}/device"
 
     def create_endpoint_response(self, request: OAuth2Request) -> Any:
-        requested_audiences(request)  # refused before anything is stored
+        requested_audiences(request, self.server.settings)  # refused before anything is stored
         status, data, headers = super().create_endpoint_response(request)
         row = {"client_id": request.client.client_id, "scope": request.payload.scope or "openid"}
-        question = row | {"audiences": requested_audiences(request)}
+        question = row | {"audiences": requested_audiences(request, self.server.settings)}
         store: Store = self.server.store
         store.put(
             "device",

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import time
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 from authlib.common.security import generate_token
 from authlib.integrations.flask_oauth2 import AuthorizationServer
 from authlib.oauth2 import OAuth2Request
-from authlib.oauth2.rfc6749 import OAuth2Error
+from authlib.oauth2.rfc6749 import InvalidRequestError, InvalidScopeError, OAuth2Error
 from authlib.oauth2.rfc9068 import JWTBearerTokenGenerator
 from authlib.oidc.core.grants import OpenIDCode, OpenIDToken
 from flask import Flask
 from joserfc.jwk import KeySet
 
 from .logins import Login
-from .settings import AUDIENCES, SCOPES, Client, Settings
+from .settings import AUDIENCE_OF_SCOPE, AUDIENCES, ENTRA_SCOPES, SCOPES, Client, Settings
 from .store import Store
 
 REFRESH_SECONDS = 12 * 3600
+GRAPH = "https://graph.microsoft.com"
 
 
 class InvalidTargetError(OAuth2Error):
@@ -37,7 +39,7 @@ class Provider(AuthorizationServer):
         super().__init__(
             app, query_client=settings.clients().get, save_token=self.remember_refresh_token
         )
-        self.scopes_supported = list(SCOPES)
+        self.scopes_supported = None if settings.is_entra else list(SCOPES)
         self.register_token_generator("default", AccessTokens(settings, keys))
 
     def remember_refresh_token(self, token: dict[str, Any], request: OAuth2Request) -> None:
@@ -64,6 +66,7 @@ class AccessTokens(JWTBearerTokenGenerator):
     """Access tokens are JWT (RFC 9068) that the API and the gateway check by themselves."""
 
     def __init__(self, settings: Settings, keys: KeySet) -> None:
+        self.settings = settings
         super().__init__(
             issuer=settings.issuer,
             refresh_token_generator=lambda **_: generate_token(48),
@@ -80,7 +83,7 @@ class AccessTokens(JWTBearerTokenGenerator):
     def get_extra_claims(
         self, client: Client, grant_type: str, user: Login, scope: str
     ) -> dict[str, Any]:
-        return user.claims(scope)
+        return claims_of(user, scope, self.settings)
 
     def generate(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Return the answer of the token endpoint; a refresh token only where offline_access was
@@ -113,7 +116,7 @@ class IdToken(OpenIDToken):
         return {"alg": "RS256", "kid": self.provider.keys.keys[0].kid or ""}
 
     def generate_user_info(self, user: Login, scope: str) -> dict[str, Any]:
-        return user.claims(scope)
+        return claims_of(user, scope, self.provider.settings)
 
 
 class IdTokenOfCode(IdToken, OpenIDCode):
@@ -131,7 +134,47 @@ class IdTokenOfCode(IdToken, OpenIDCode):
         OpenIDCode.__call__(self, grant)
 
 
-def requested_audiences(request: OAuth2Request) -> tuple[str, ...]:
+def claims_of(login: Login, scope: str, settings: Settings) -> dict[str, Any]:
+    """Return what a token says of the person; Entra ID names groups in each token, by their ids."""
+    if not settings.is_entra:
+        return login.claims(scope)
+    said = login.claims(f"{scope} groups")
+    return said | {"groups": [group_id(name) for name in said["groups"]]}
+
+
+def group_id(name: str) -> str:
+    """Return the id by which Entra ID would name a group."""
+    return str(uuid5(NAMESPACE_URL, f"urn:quartermaster:group:{name}"))
+
+
+def requested_audiences(request: OAuth2Request, settings: Settings) -> tuple[str, ...]:
+    """Return the audiences that a request names, in the provider's dialect. Raises OAuth2Error."""
+    return _audiences_of_scope(request) if settings.is_entra else _audiences_of_resource(request)
+
+
+def _audiences_of_scope(request: OAuth2Request) -> tuple[str, ...]:
+    """Return the one audience that the scope names, Graph where it names none; refuse as Entra ID
+    does.
+    """
+    if request.payload.datalist.get("resource"):
+        raise InvalidRequestError(
+            "AADSTS901002: The 'resource' request parameter is not supported."
+        )
+    asked = (request.payload.scope or "").split()
+    named = [AUDIENCE_OF_SCOPE[scope] for scope in asked if scope in AUDIENCE_OF_SCOPE]
+    unknown = [scope for scope in asked if scope not in (*ENTRA_SCOPES, *AUDIENCE_OF_SCOPE)]
+    if unknown:
+        raise InvalidScopeError(
+            f"AADSTS650053: The application asked for scope '{unknown[0]}' that doesn't exist."
+        )
+    if len(named) > 1:
+        raise InvalidScopeError(
+            "AADSTS28000: The scope names more than one resource, and a token is for one."
+        )
+    return tuple(named) or (GRAPH,)
+
+
+def _audiences_of_resource(request: OAuth2Request) -> tuple[str, ...]:
     """Return the audiences of the `resource` parameters, the API where none was sent. Raises
     InvalidTargetError.
     """
@@ -144,13 +187,14 @@ def requested_audiences(request: OAuth2Request) -> tuple[str, ...]:
     return tuple(dict.fromkeys(asked)) or AUDIENCES[:1]
 
 
-def narrowed(login: Login, request: OAuth2Request) -> Login:
+def narrowed(login: Login, request: OAuth2Request, settings: Settings) -> Login:
     """Return the sign-in for the audiences that a token request names, never for more than were
     granted.
     """
-    if not request.payload.datalist.get("resource"):
+    named = "scope" if settings.is_entra else "resource"
+    if not any(request.payload.datalist.get(name) for name in (named, "resource")):
         return login
-    asked = requested_audiences(request)
+    asked = requested_audiences(request, settings)
     if set(asked) - set(login.audiences):
         raise InvalidTargetError("that resource was not granted at sign-in")
     return login.for_audiences(asked)

@@ -16,6 +16,11 @@ from joserfc.jwk import KeySet, RSAKey
 
 SCOPES = ("openid", "profile", "email", "groups", "offline_access")
 AUDIENCES = ("quartermaster-api", "quartermaster-gateway")
+# As Microsoft Entra ID: an audience is asked for by a scope, which names it, and by nothing else;
+# there is no scope for groups, which are written by their ids.
+RFC8707, ENTRA = "rfc8707", "entra"
+ENTRA_SCOPES = tuple(name for name in SCOPES if name != "groups")
+AUDIENCE_OF_SCOPE = {f"api://{name}/.default": name for name in AUDIENCES}
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 
 
@@ -28,6 +33,7 @@ class Client(ClientMixin):
     secret: str = ""
     redirect_uris: tuple[str, ...] = ()
     post_logout_redirect_uris: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = SCOPES
     client_metadata: dict[str, list[str]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -40,7 +46,7 @@ class Client(ClientMixin):
         return None
 
     def get_allowed_scope(self, scope: str | None) -> str:
-        return " ".join(name for name in scope_to_list(scope or "openid") if name in SCOPES)
+        return " ".join(name for name in scope_to_list(scope or "openid") if name in self.scopes)
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
         return redirect_uri in self.redirect_uris
@@ -70,6 +76,23 @@ class Settings:
     client_secret: str
     token_seconds: int = 3600
     session_seconds: int = 12 * 3600
+    dialect: str = RFC8707
+
+    @property
+    def is_entra(self) -> bool:
+        """Whether it plays Microsoft Entra ID."""
+        return self.dialect == ENTRA
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The scopes that there are."""
+        return (*ENTRA_SCOPES, *AUDIENCE_OF_SCOPE) if self.is_entra else SCOPES
+
+    def path(self, name: str) -> str:
+        """Return the path of an endpoint; its address is in the discovery document alone."""
+        if not self.is_entra:
+            return f"/{name}"
+        return f"/oauth2/v2.0/{'devicecode' if name == 'device_authorization' else name}"
 
     @property
     def port(self) -> int:
@@ -83,12 +106,17 @@ class Settings:
             client_id="quartermaster-portal",
             grant_types=("authorization_code", "refresh_token"),
             secret=self.client_secret,
+            scopes=self.scopes,
             redirect_uris=tuple(f"{url}/oidc/callback/" for url in self.portal_urls),
             post_logout_redirect_uris=tuple(
                 f"{url}{path}" for url in self.portal_urls for path in after_sign_out
             ),
         )
-        cli = Client(client_id="quartermaster-cli", grant_types=(DEVICE_CODE, "refresh_token"))
+        cli = Client(
+            client_id="quartermaster-cli",
+            grant_types=(DEVICE_CODE, "refresh_token"),
+            scopes=self.scopes,
+        )
         return {client.client_id: client for client in (portal, cli)}
 
 
@@ -100,6 +128,7 @@ def settings_from(env: Mapping[str, str] = os.environ) -> Settings:
         portal_urls=tuple(env["IDP_PORTAL_URLS"].split()),
         client_secret=Path(env["IDP_CLIENT_SECRET_FILE"]).read_text().strip(),
         token_seconds=int(env.get("IDP_TOKEN_SECONDS", "3600")),
+        dialect=env.get("IDP_DIALECT", RFC8707),
     )
 
 
