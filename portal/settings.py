@@ -332,6 +332,12 @@ SPECTACULAR_SETTINGS = {
 }
 
 # -- Model registry (S3; boto3 reads AWS_* itself) -------------------------------------------------
+# How a bucket is addressed: by a host of its own, as AWS wants it; in the path of a server of your
+# own, whose name stands for no bucket's.
+_own_server = env_str("AWS_ENDPOINT_URL_S3", "") or env_str("AWS_ENDPOINT_URL", "")
+S3_ADDRESSING = env_choice(
+    "S3_ADDRESSING", "path" if _own_server else "auto", ("auto", "path", "virtual")
+)
 REGISTRY_BUCKET = env_str("REGISTRY_BUCKET", "model-registry")
 REGISTRY_RETENTION_DAYS = env_int("REGISTRY_RETENTION_DAYS", 365, minimum=1)
 REGISTRY_READER_ROLE_ARN = env_str("REGISTRY_READER_ROLE_ARN", "")

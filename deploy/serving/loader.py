@@ -336,8 +336,14 @@ def say(line: str) -> None:
 def connect() -> Any:
     """Return the client of the registry."""
     retries: dict[str, Any] = {"max_attempts": 5, "mode": "standard"}
+    # AWS is asked at a host for each bucket, a server of one's own by the bucket in the path
+    own = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     settings = Config(
-        retries=retries, connect_timeout=5, read_timeout=60, max_pool_connections=2 * AT_ONCE
+        retries=retries,
+        connect_timeout=5,
+        read_timeout=60,
+        max_pool_connections=2 * AT_ONCE,
+        s3={"addressing_style": "path" if own else "auto"},
     )
     return boto3.client("s3", config=settings)
 

@@ -2,13 +2,23 @@
 
 import base64
 import hashlib
+import os
+import subprocess
+import sys
 import uuid
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import pytest
 
 from apps.integrations.errors import PermanentError, TemporaryError
-from apps.integrations.s3.client import AlreadyExists, NotThere, RegistryStore
+from apps.integrations.s3.client import (
+    AlreadyExists,
+    NotThere,
+    RegistryStore,
+    client_from_settings,
+)
+from portal.settings import BASE_DIR
 from tests.integrations import versitygw
 
 MIB = 1024 * 1024
@@ -133,6 +143,63 @@ class TestBucketFacts:
     def test_says_when_the_bucket_is_missing(self, s3_server):
         with pytest.raises(PermanentError):
             RegistryStore(bucket="no-such-bucket").bucket_facts()
+
+
+class TestAddress:
+    """Where a bucket is looked for; a signed address is made without asking anybody."""
+
+    @pytest.fixture
+    def host_and_path(self, settings, monkeypatch, key):
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+        monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "k")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+
+        def made(addressing, endpoint=""):
+            if endpoint:
+                monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
+            settings.S3_ADDRESSING, settings.REGISTRY_BUCKET = addressing, "models"
+            client_from_settings.cache_clear()
+            store = client_from_settings()
+            part = store.sign_part(
+                key, "u", number=1, size=5, sha256="0" * 64, lifetime=timedelta(minutes=1)
+            )
+            found = urlsplit(part.url)
+            return found.netloc, found.path.removesuffix(key)
+
+        yield made
+        client_from_settings.cache_clear()
+
+    def test_is_a_host_of_its_own_on_aws(self, host_and_path):
+        host, path = host_and_path("auto")
+        assert host in ("models.s3.eu-central-1.amazonaws.com", "models.s3.amazonaws.com")
+        assert path == "/"
+
+    def test_is_in_the_path_of_another_server(self, host_and_path):
+        endpoint = "http://minio.internal:9000"
+        assert host_and_path("path", endpoint) == ("minio.internal:9000", "/models/")
+        assert host_and_path("virtual", endpoint) == ("models.minio.internal:9000", "/")
+
+    @pytest.mark.parametrize(
+        ("given", "addressing"),
+        [
+            ({}, "auto"),
+            ({"AWS_ENDPOINT_URL_S3": "http://minio.internal:9000"}, "path"),
+            ({"AWS_ENDPOINT_URL": "http://minio.internal:9000"}, "path"),
+            ({"AWS_ENDPOINT_URL_S3": "http://x:9000", "S3_ADDRESSING": "virtual"}, "virtual"),
+        ],
+    )
+    def test_follows_from_whether_a_server_is_named(self, given, addressing):
+        kept = {name: value for name, value in os.environ.items() if "AWS_ENDPOINT" not in name}
+        said = subprocess.run(
+            [sys.executable, "-c", "from portal import settings; print(settings.S3_ADDRESSING)"],
+            env=kept | given,
+            cwd=BASE_DIR,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert said.stdout.strip() == addressing
 
 
 class TestServerAway:

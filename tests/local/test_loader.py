@@ -303,3 +303,25 @@ class TestImage:
         ours = pinned("deploy/serving/requirements.lock")
         assert {"boto3", "cryptography", "rfc8785"} <= ours.keys()
         assert ours.items() <= pinned("requirements.lock").items()
+
+
+class TestConnect:
+    @pytest.fixture(autouse=True)
+    def on_aws(self, monkeypatch):
+        for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "k")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+
+    def asked_at(self):
+        asked = {"Bucket": "models", "Key": "m/v1/config.json"}
+        return loader.connect().generate_presigned_url("get_object", Params=asked).split("?")[0]
+
+    def test_asks_aws_at_the_buckets_own_host(self):
+        assert self.asked_at() == "https://models.s3.amazonaws.com/m/v1/config.json"
+
+    @pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
+    def test_asks_another_server_by_the_path(self, monkeypatch, name):
+        monkeypatch.setenv(name, "http://minio.internal:9000")
+        assert self.asked_at() == "http://minio.internal:9000/models/m/v1/config.json"

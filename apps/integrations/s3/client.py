@@ -2,10 +2,11 @@
 object is written once (`If-None-Match: *`) and locked (Object Lock, COMPLIANCE). The cloud's bill
 is read from it too.
 
-boto3 reads AWS_ENDPOINT_URL_S3, AWS_REGION and the credentials (keys here, IRSA in production) from
-the environment. Each call has a timeout and few retries of its own; whatever still fails becomes
-one of two errors: TemporaryError (away, slow, busy: the reconciler tries again) or PermanentError
-(refused: a person must act).
+boto3 reads AWS_ENDPOINT_URL_S3, AWS_DEFAULT_REGION and the credentials (keys here, IRSA in
+production) from the environment. AWS is asked at a host for each bucket, another server by the
+bucket in the path (S3_ADDRESSING). Each call has a timeout and few retries of its own; whatever
+still fails becomes one of two errors: TemporaryError (away, slow, busy: the reconciler tries again)
+or PermanentError (refused: a person must act).
 """
 
 from base64 import b64encode
@@ -35,6 +36,7 @@ from apps.integrations.s3.types import (
     UploadedPart,
 )
 
+REGISTRY = "model registry"
 CHUNK = 1024 * 1024  # bytes read at once from an object
 MD5_LENGTH = 32  # in hexadecimal; the tag of an upload in parts is longer
 CHECKSUM = "SHA256"  # of every part: S3 refuses one whose bytes are not those that were announced
@@ -68,16 +70,18 @@ class Damaged(PermanentError):
 
 class RegistryStore:
     """A bucket: the registry's, or one that is called `name` in what people read. kms_key: encrypts
-    what is written; "" for what the bucket does by itself. One instance may be used by several
-    threads.
+    what is written; "" for what the bucket does by itself. addressing: "virtual", "path", or
+    "auto", by which a server with a name is asked at a host for the bucket. One instance may be
+    used by several threads.
     """
 
     def __init__(
         self,
         *,
         bucket: str,
-        name: str = "model registry",
+        name: str = REGISTRY,
         kms_key: str = "",
+        addressing: str = "auto",
         connect_timeout: float = CONNECT_TIMEOUT,
         read_timeout: float = READ_TIMEOUT,
     ):
@@ -86,7 +90,7 @@ class RegistryStore:
             read_timeout=read_timeout,
             retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
             signature_version="s3v4",  # of signed addresses too: by itself boto3 signs those by v2
-            s3={"addressing_style": "path"},
+            s3={"addressing_style": addressing},
             request_checksum_calculation="when_supported",
         )
         self.bucket, self.name = bucket, name
@@ -359,13 +363,13 @@ class RegistryStore:
 @lru_cache(maxsize=1)
 def client_from_settings() -> RegistryStore:
     """Return this process's store of the configured bucket."""
-    return RegistryStore(bucket=settings.REGISTRY_BUCKET, kms_key=settings.REGISTRY_KMS_KEY)
+    return _store(bucket=settings.REGISTRY_BUCKET, kms_key=settings.REGISTRY_KMS_KEY)
 
 
 @lru_cache(maxsize=1)
 def archive_from_settings() -> RegistryStore:
     """Return this process's archive of usage."""
-    return RegistryStore(bucket=settings.USAGE_ARCHIVE_BUCKET, name="archive of usage")
+    return _store(bucket=settings.USAGE_ARCHIVE_BUCKET, name="archive of usage")
 
 
 @lru_cache(maxsize=1)
@@ -373,19 +377,25 @@ def bills_from_settings() -> RegistryStore | None:
     """Return this process's bucket of the cloud's bills; None where none is configured."""
     if not settings.CUR_BUCKET:
         return None
-    return RegistryStore(bucket=settings.CUR_BUCKET, name="bucket of the bills")
+    return _store(bucket=settings.CUR_BUCKET, name="bucket of the bills")
 
 
 @lru_cache(maxsize=1)
 def prompts_from_settings() -> RegistryStore:
     """Return this process's bucket of prompts."""
-    return RegistryStore(bucket=settings.PROMPTS_BUCKET, name="bucket of prompts")
+    return _store(bucket=settings.PROMPTS_BUCKET, name="bucket of prompts")
 
 
 @lru_cache(maxsize=1)
 def anchor_from_settings() -> RegistryStore:
     """Return this process's store of the record's checkpoints."""
-    return RegistryStore(bucket=settings.AUDIT_BUCKET, name="anchor of the record")
+    return _store(bucket=settings.AUDIT_BUCKET, name="anchor of the record")
+
+
+def _store(*, bucket: str, name: str = REGISTRY, kms_key: str = "") -> RegistryStore:
+    return RegistryStore(
+        bucket=bucket, name=name, kms_key=kms_key, addressing=settings.S3_ADDRESSING
+    )
 
 
 def _piece(part: UploadedPart) -> dict[str, object]:
