@@ -2,6 +2,7 @@
 
 import pytest
 from django.db import OperationalError
+from django.utils import timezone
 
 from worker.processes import leader, observer, registry, scraper, sealer, usage_follower
 
@@ -34,6 +35,8 @@ def terms(monkeypatch):
     monkeypatch.setattr(observer, "Observer", Term)
     monkeypatch.setattr(scraper, "Scraper", Term)
     monkeypatch.setattr(usage_follower, "Follower", Term)
+    for process in (sealer, usage_follower):  # no database is here to ask what time it is
+        monkeypatch.setattr(process, "now", timezone.now)
     for process in (scraper, usage_follower):
         monkeypatch.setattr(process.time, "sleep", lambda seconds: None)
     Term.made = []
