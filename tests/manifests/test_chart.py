@@ -403,17 +403,22 @@ class TestNetwork:
             "gateway.envoyproxy.io/owning-gateway-name": "ai-gateway",
             "gateway.envoyproxy.io/owning-gateway-namespace": "ai-gateway",
         }
-        named = [peer for peer in open_to["web"] if "namespaceSelector" in peer]
-        assert {
-            peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
-            for peer in named
-        } == {"keda", "opentelemetry"}
-        assert [peer["ipBlock"]["cidr"] for peer in open_to["web"] if peer not in named] == [
-            "10.20.0.0/20"
-        ]
+        people, keda, collectors = open_to["web"]
+        assert people == {"ipBlock": {"cidr": "10.20.0.0/20"}}
+        name = "kubernetes.io/metadata.name"
+        assert keda["namespaceSelector"]["matchLabels"] == {name: "keda"}
+        assert collectors["namespaceSelector"]["matchLabels"] == {name: "ai-gateway"}
+        assert collectors["podSelector"]["matchLabels"] == {
+            "app.kubernetes.io/name": "otel-collector"
+        }
 
-    def test_lets_those_to_the_engines_that_call_or_measure_them(self):
-        assert reaching("models") == {"gate", "scraper", "web", "worker"}
+    def test_lets_a_process_to_those_engines_that_let_it_in(self):
+        """What the engines' own policies say, the two namespaces hold against each other."""
+        for namespace in ("models", "evals"):
+            assert reaching(namespace) == let_in(namespace)
+
+    def test_lets_every_process_tell_the_collector_what_it_does(self):
+        assert {name for name in ALL_PODS if 4320 in asked_ports(name)} == set(PODS)
 
     def test_lets_those_to_the_broker_that_send_work_and_never_the_gate(self):
         assert {name for name in ALL_PODS if 6379 in asked_ports(name)} == set(ALL_PODS) - {
@@ -434,6 +439,23 @@ def egress(name):
 
 def asked_ports(name):
     return {port["port"] for rule in egress(name) for port in rule["ports"]}
+
+
+def let_in(namespace):
+    """Return which processes the policy of a namespace's engines lets in."""
+    shipped = (ROOT / "deploy/argocd/platform/networkpolicies.yaml").read_text()
+    (policy,) = [
+        one
+        for one in yaml.safe_load_all(shipped)
+        if one["metadata"] | {"name": "engines", "namespace": namespace} == one["metadata"]
+    ]
+    selectors = [peer["podSelector"] for rule in policy["spec"]["ingress"] for peer in rule["from"]]
+    return {
+        name
+        for selector in selectors
+        for expression in selector.get("matchExpressions", [])
+        for name in expression["values"]
+    }
 
 
 def reaching(namespace):

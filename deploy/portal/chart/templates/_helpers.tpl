@@ -24,14 +24,14 @@ web:
   scales: true
   watches: true
   grace: 60
-  asks: [database, cache, https, apiServer, gateway, engines, usageStore, telemetry]
+  asks: [database, cache, https, apiServer, gateway, models, usageStore, telemetry]
 worker:
   args: [python, -m, celery, -A, worker.celery, worker, --concurrency, "{{ .Values.worker.concurrency }}", --loglevel, INFO,
     --without-gossip, --without-mingle, --without-heartbeat]
   scales: true
   watches: true
   grace: 150 # longer than any task may take
-  asks: [database, cache, https, apiServer, gateway, engines, usageStore, telemetry, mail]
+  asks: [database, cache, https, apiServer, gateway, evals, usageStore, telemetry, mail]
 beat:
   process: beat
   asks: [database, cache, https, telemetry]
@@ -42,7 +42,7 @@ observer:
 scraper:
   process: scraper
   watches: true
-  asks: [database, cache, https, apiServer, engines, exporters, telemetry]
+  asks: [database, cache, https, apiServer, models, evals, exporters, telemetry]
 registry:
   process: registry
   grace: 60
@@ -59,7 +59,7 @@ gate:
   process: gate
   namespace: ai-gateway
   scales: true
-  asks: [database, https, engines, usageStore, telemetry]
+  asks: [database, https, models, usageStore, telemetry]
 {{- end }}
 
 {{/* Labels of an object of one process. Takes {name}. */}}
