@@ -18,6 +18,10 @@ from apps.manifests import cel, scaling
 
 MISSING = object()
 _HOST = re.compile(r"\.?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+_ADDRESS = r"[^\s<>@,\"]+@[^\s<>@,\"]+"
+_SENDER = re.compile(
+    rf"(?P<name>[^<>@\"\n\r]*[^<>@\"\s])\s*<(?P<address>{_ADDRESS})>|(?P<alone>{_ADDRESS})"
+)
 _PINNED = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
 
 
@@ -173,6 +177,20 @@ def env_listen(name: str, default: object = MISSING) -> str:
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise ImproperlyConfigured(f"{name} must be host:port, as 0.0.0.0:9003, not {value!r}.")
     return value
+
+
+def env_sender(name: str, default: str) -> tuple[str, str]:
+    """Return a name and an address, written "Quartermaster <quartermaster@example.com>"; the name
+    is "" where it is left out.
+    """
+    value = env_str(name, default)
+    found = _SENDER.fullmatch(value)
+    if found is None:
+        raise ImproperlyConfigured(
+            f"{name} must be a name and an address, as Quartermaster <quartermaster@example.com>, "
+            f"not {value!r}."
+        )
+    return found["name"] or "", found["address"] or found["alone"]
 
 
 def env_hours(name: str) -> str:

@@ -3,6 +3,7 @@
 """
 
 from datetime import timedelta
+from email.utils import formataddr
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ from portal.env import (
     env_networks,
     env_percents,
     env_secret,
+    env_sender,
     env_store,
     env_str,
     env_url,
@@ -44,6 +46,7 @@ PORTAL_URL = env_url("PORTAL_URL", "http://127.0.0.1:8000")
 SAMPLE = env_choice("SAMPLE", "none", ("none", "year"))
 NOTICE_FILE = env_str("NOTICE_FILE", "")  # its first line is shown on every page
 _portal = urlsplit(PORTAL_URL)
+_OURS = f"Quartermaster <quartermaster@{_portal.hostname}>"
 # The names that pages and the API answer to; a machine that asks for its own door may come by the
 # address of a pod or a Service (portal/middleware.py).
 ALLOWED_HOSTS = [
@@ -385,6 +388,8 @@ AUDIT_CHECKPOINT_SECONDS = env_int("AUDIT_CHECKPOINT_SECONDS", 300, minimum=1)
 
 # -- Git and the cluster ---------------------------------------------------------------------------
 GITOPS_REMOTE = env_secret("GITOPS_REMOTE")
+# who the commits say made them, as the Git server knows its account
+GITOPS_AUTHOR = env_sender("GITOPS_AUTHOR", _OURS)
 GITOPS_BRANCH = env_str("GITOPS_BRANCH", "main")
 GITOPS_WORKDIR = env_str("GITOPS_WORKDIR")
 KUBECONFIG = env_str("KUBECONFIG", "")  # empty: the pod's own service account
@@ -540,7 +545,7 @@ EMAIL_HOST, EMAIL_PORT = _mail.host, _mail.port
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail.user, _mail.password
 EMAIL_USE_SSL, EMAIL_USE_TLS = _mail.is_ssl, _mail.is_start_tls
 EMAIL_TIMEOUT = 10  # seconds
-DEFAULT_FROM_EMAIL = env_str("MAIL_FROM", f"Quartermaster <quartermaster@{_portal.hostname}>")
+DEFAULT_FROM_EMAIL = formataddr(env_sender("MAIL_FROM", _OURS))
 # when the day's digest goes out
 DIGEST_HOUR = int(env_choice("DIGEST_HOUR", "7", [str(hour) for hour in range(24)]))
 DIGEST_ZONE = env_zone("DIGEST_ZONE", "UTC")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from apps.integrations.errors import PermanentError, TemporaryError
-from apps.integrations.git.client import GitClient
+from apps.integrations.git.client import GitClient, client_from_settings
 from apps.integrations.git.process import redact
 from tests.commit_times import commits_at
 from tests.factories import NOW
@@ -284,6 +284,17 @@ class TestObjects:
         for sha in ("f" * 40, "main"):
             with pytest.raises(PermanentError, match="has no commit"):
                 client.objects(sha)
+
+
+class TestAuthor:
+    def test_is_who_the_settings_name(self, remote, tmp_path, settings):
+        settings.GITOPS_REMOTE, settings.GITOPS_BRANCH = f"file://{remote}", "main"
+        settings.GITOPS_WORKDIR = str(tmp_path / "work")
+        settings.GITOPS_AUTHOR = ("Ada Bot", "ada-bot@corp.example")
+        client_from_settings().commit(changes={"a": b"1"}, message="First", trailers={"T": "1"})
+        said = git("log", "-1", "--format=%an <%ae>, %cn <%ce>", "main", cwd=remote)
+        name = "Ada Bot <ada-bot@corp.example>"
+        assert said.strip() == f"{name}, {name}"
 
 
 class TestHistory:

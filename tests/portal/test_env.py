@@ -20,6 +20,7 @@ from portal.env import (
     env_names,
     env_networks,
     env_percents,
+    env_sender,
     env_store,
     env_zone,
 )
@@ -51,6 +52,29 @@ class TestEnvGroups:
         monkeypatch.setenv("GROUPS", text)
         with pytest.raises(ImproperlyConfigured, match=f"GROUPS:? ?{words}"):
             env_groups("GROUPS", self.USUAL)
+
+
+class TestEnvSender:
+    @pytest.mark.parametrize(
+        ("text", "sender"),
+        [
+            ("", ("Q", "q@portal.example")),
+            ("GPU Platform <gpu@corp.example>", ("GPU Platform", "gpu@corp.example")),
+            ("gpu@corp.example", ("", "gpu@corp.example")),
+            ("Zoë, Ops <gpu@corp.example>", ("Zoë, Ops", "gpu@corp.example")),
+        ],
+    )
+    def test_reads_a_name_and_an_address(self, monkeypatch, text, sender):
+        monkeypatch.setenv("SENDER", text)
+        assert env_sender("SENDER", "Q <q@portal.example>") == sender
+
+    @pytest.mark.parametrize(
+        "text", ["Ops", "Ops <ops>", "<a@b>", "a@b c@d", "A <a@b>, B <b@b>", "A\nB <a@b>", "A <a@b"]
+    )
+    def test_anything_else_stops_start_up(self, monkeypatch, text):
+        monkeypatch.setenv("SENDER", text)
+        with pytest.raises(ImproperlyConfigured, match="SENDER must be a name and an address"):
+            env_sender("SENDER", "Q <q@portal.example>")
 
 
 class TestEnvHosts:

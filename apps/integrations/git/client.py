@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 Changes = Mapping[str, bytes | None]
 PUSH_ATTEMPTS = 6
+AUTHOR = ("Quartermaster", "quartermaster@localhost")
 _SHA = re.compile(r"^[0-9a-f]{40}\Z")
 ASK_AFTER = timedelta(seconds=5)
 ASK_AT_LEAST_EVERY = timedelta(minutes=30)
@@ -44,12 +45,29 @@ RACE_WORDS = (
 
 
 class GitClient:
-    """Commits to, and reads from, one branch of one remote repository."""
+    """Commits to, and reads from, one branch of one remote repository. author: the name, "" for
+    none, and the address that commits are made under.
+    """
 
-    def __init__(self, *, remote: str, branch: str, workdir: Path, timeout: float = 20.0) -> None:
+    def __init__(
+        self,
+        *,
+        remote: str,
+        branch: str,
+        workdir: Path,
+        timeout: float = 20.0,
+        author: tuple[str, str] = AUTHOR,
+    ) -> None:
         self.remote = remote
         self.branch = branch
         self.timeout = timeout
+        name, address = author
+        self._author = {
+            "GIT_AUTHOR_NAME": name or address,
+            "GIT_AUTHOR_EMAIL": address,
+            "GIT_COMMITTER_NAME": name or address,
+            "GIT_COMMITTER_EMAIL": address,
+        }
         self._mirror = workdir / "mirror.git"
         self._lock = workdir / "mirror.lock"
         self._index = CommitIndex(workdir / "commits.sqlite")
@@ -362,7 +380,8 @@ class GitClient:
             + "".join(f"{key}: {value}\n" for key, value in trailers.items())
         )
         parents = ("-p", head) if head else ()
-        return self._git("commit-tree", tree, *parents, "-F", "-", stdin=text.encode()).strip()
+        commit = ("commit-tree", tree, *parents, "-F", "-")
+        return self._git(*commit, stdin=text.encode(), environment=self._author).strip()
 
     def _push(self, sha: str, head: str | None) -> bool:
         """Push; False when another writer was first."""
@@ -418,4 +437,5 @@ def client_from_settings(*, timeout: float = 20.0) -> GitClient:
         branch=settings.GITOPS_BRANCH,
         workdir=Path(settings.GITOPS_WORKDIR),
         timeout=timeout,
+        author=settings.GITOPS_AUTHOR,
     )

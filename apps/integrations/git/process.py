@@ -40,10 +40,6 @@ _ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_OPTIONAL_LOCKS": "0",
-    "GIT_AUTHOR_NAME": "Quartermaster",
-    "GIT_AUTHOR_EMAIL": "quartermaster@localhost",
-    "GIT_COMMITTER_NAME": "Quartermaster",
-    "GIT_COMMITTER_EMAIL": "quartermaster@localhost",
 }
 _OPTIONS = ("-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "core.hooksPath=/dev/null")
 _NETWORK = ("-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=10")
