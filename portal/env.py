@@ -22,6 +22,8 @@ _ADDRESS = r"[^\s<>@,\"]+@[^\s<>@,\"]+"
 _SENDER = re.compile(
     rf"(?P<name>[^<>@\"\n\r]*[^<>@\"\s])\s*<(?P<address>{_ADDRESS})>|(?P<alone>{_ADDRESS})"
 )
+# IAM takes 64 letters, and a model's name has 36 at most
+_ROLE_RULE = re.compile(r"arn:[a-z-]+:iam::[0-9]{12}:role/([\w+=,.@-]+/)*[\w+=,.@-]{0,28}\{model\}")
 _PINNED = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
 
 
@@ -143,6 +145,20 @@ def env_image(name: str, default: str, *, pinned: bool) -> str:
     if pinned and not _PINNED.fullmatch(value):
         raise ImproperlyConfigured(
             f"{name} must name the image by its digest (REPOSITORY@sha256:…), not {value!r}."
+        )
+    return value
+
+
+def env_role_rule(name: str) -> str:
+    """Return by which rule the IAM role of each model is called, `{model}` for its name; "" where
+    the variable is not set. One role for all models would read them all.
+    """
+    value = env_str(name, "")
+    if value and not _ROLE_RULE.fullmatch(value):
+        raise ImproperlyConfigured(
+            f"{name} must be the address of a role with {{model}} at the end of its name, at most "
+            f"28 letters before it, as arn:aws:iam::111122223333:role/quartermaster-reads-{{model}}"
+            f", not {value!r}."
         )
     return value
 

@@ -23,6 +23,7 @@ from portal.env import (
     env_names,
     env_networks,
     env_percents,
+    env_role_rule,
     env_secret,
     env_sender,
     env_store,
@@ -343,7 +344,8 @@ S3_ADDRESSING = env_choice(
 )
 REGISTRY_BUCKET = env_str("REGISTRY_BUCKET", "model-registry")
 REGISTRY_RETENTION_DAYS = env_int("REGISTRY_RETENTION_DAYS", 365, minimum=1)
-REGISTRY_READER_ROLE_ARN = env_str("REGISTRY_READER_ROLE_ARN", "")
+# how the role of a model's engines is called, {model} for its name; empty: keys come another way
+REGISTRY_READER_ROLE_ARN = env_role_rule("REGISTRY_READER_ROLE_ARN")
 # the key of KMS that must encrypt every object, by its address; empty: none is asked for
 REGISTRY_KMS_KEY = env_str("REGISTRY_KMS_KEY", "")
 # every byte of a verified version is read again so many days after it was read last

@@ -340,13 +340,13 @@ def _failed_load(serving: ServingStatus, pod: PodStatus) -> Trouble | None:
     if any(word in text for word in DENIED):
         words = f"The registry does not let the node read the weights: {said}."
         advice = (
-            "A platform engineer must give the role of model-reader access; the node tries "
-            "again by itself."
+            "A platform engineer must give the role of the model's service account access; the "
+            "node tries again by itself."
         )
         return Trouble("S3_DENIED", f"{words} {advice}")
     advice = (
-        "The node tries again by itself; check that the registry answers and that model-reader may "
-        "read it."
+        "The node tries again by itself; check that the registry answers and that the role of the "
+        "model's service account may read it."
     )
     return Trouble(
         "LOAD_FAILED", f"The weights could not be pulled: {said or 'no message'}. {advice}"

@@ -44,14 +44,23 @@ def labels(model: str, number: int | None = None) -> dict[str, str]:
     return found if number is None else found | {"quartermaster.dev/version": str(number)}
 
 
+def account_name(model: str) -> str:
+    """Return what the service account is called by which a model's engines read its weights, in
+    either namespace. Its role in AWS trusts this name (deploy/terraform/modules/readers).
+    """
+    return f"reader-{model}"
+
+
 def runtime_path(namespace: str) -> str:
     """Return where the runtime that a namespace shares lives in the repository."""
     return f"serving/{namespace}/runtime.yaml"
 
 
-def account_path(namespace: str) -> str:
-    """Return where the account by which a namespace reads the registry lives in the repository."""
-    return f"serving/{namespace}/account.yaml"
+def account_path(model: str) -> str:
+    """Return where the accounts by which a model's engines read its weights live in the repository.
+    Terraform gives a role to each model that has this file there.
+    """
+    return f"serving/models/{model}/account.yaml"
 
 
 def version_path(model: str, number: int) -> str:

@@ -24,7 +24,9 @@ from apps.manifests.names import (
     ENGINE_KEY_NEXT,
     ENGINE_KEY_SHOWN,
     EVALS,
+    MODELS,
     OWNER_LABELS,
+    account_name,
     checked,
     labels,
 )
@@ -32,7 +34,7 @@ from apps.manifests.serving_settings import SHM, USUAL, ServingSettings
 from apps.manifests.text import Manifest
 
 RUNTIME = "vllm"
-SERVICE_ACCOUNT = "model-reader"
+MODEL = "{model}"  # stands for the model's name in the rule by which its role is called
 LOADER = "model-loader"  # the ClusterStorageContainer of deploy/serving
 START_SECONDS = 1800
 # a node, an image and the weights come before an engine starts
@@ -122,7 +124,7 @@ def inference_service(version: ServedVersion) -> Manifest:
 def _predictor(version: ServedVersion) -> Manifest:
     resources = resources_of(version.settings)
     return {
-        "serviceAccountName": SERVICE_ACCOUNT,
+        "serviceAccountName": account_name(version.model),
         "minReplicas": version.least_replicas,
         "maxReplicas": version.settings.replicas_most,
         "timeout": 600,
@@ -188,42 +190,35 @@ def longest_start(start_seconds: int = START_SECONDS) -> timedelta:
     return max(START_AT_LEAST, timedelta(seconds=start_seconds) + BEFORE_START)
 
 
-def runtime_objects(
-    namespace: str,
-    image: str,
-    role_arn: str = "",
-    s3_endpoint: str = "",
-    start_seconds: int = START_SECONDS,
-) -> list[Manifest]:
-    """Return the ServiceAccount that reads the registry, and the ServingRuntime that everything in
-    the namespace shares. The arguments are those of the two below.
-    """
-    return [
-        service_account(namespace, role_arn, s3_endpoint),
-        serving_runtime(namespace, image, start_seconds),
-    ]
+def service_accounts(model: str, role_arn: str = "", s3_endpoint: str = "") -> list[Manifest]:
+    """Return the service accounts by which a model's engines read its weights: one where callers
+    are served, one where candidates are evaluated. Nobody else reads them by these.
 
-
-def service_account(namespace: str, role_arn: str = "", s3_endpoint: str = "") -> Manifest:
-    """Return the ServiceAccount by which a namespace's pods read the registry.
-
-    role_arn: its IAM role ("" where keys come another way). s3_endpoint: host:port of an S3 that is
-    not AWS ("" in production).
+    role_arn: how a model's IAM role is called, `{model}` for its name ("" where keys come another
+    way). s3_endpoint: host:port of an S3 that is not AWS ("" in production).
     """
     annotations = dict(_FIRST)
     if role_arn:
-        annotations["eks.amazonaws.com/role-arn"] = role_arn
+        annotations["eks.amazonaws.com/role-arn"] = role_arn.replace(MODEL, model)
     if s3_endpoint:
         host = s3_endpoint.split("://", 1)[-1].rstrip("/")
         annotations["serving.kserve.io/s3-endpoint"] = host
         annotations["serving.kserve.io/s3-usehttps"] = (
             "1" if s3_endpoint.startswith("https://") else "0"
         )
-    metadata = {
-        "name": SERVICE_ACCOUNT, "namespace": namespace, "labels": dict(OWNER_LABELS),
-        "annotations": annotations,
-    }  # fmt: skip
-    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {
+                "name": account_name(model),
+                "namespace": namespace,
+                "labels": labels(model),
+                "annotations": dict(annotations),
+            },
+        }
+        for namespace in (MODELS, EVALS)
+    ]
 
 
 def serving_runtime(

@@ -244,12 +244,17 @@ class TestReconcileEvalRun:
             == "s3://registry/prior-auth-extract/v1/"
         )
         assert runtime["metadata"]["name"] == service["spec"]["predictor"]["model"]["runtime"]
-        account = list(yaml.safe_load_all(world.git.read("serving/evals/account.yaml")))
-        assert {item["metadata"]["namespace"] for item in (*account, runtime)} == {"evals"}
+        assert runtime["metadata"]["namespace"] == "evals"
         world.step(3)
         assert {namespace for _, namespace in world.cluster.asked} == {"evals"}
         assert all(".evals.svc." in address for address in world.engine.addresses)
-        assert world.git.paths("serving/models") == []
+        (accounts,) = world.git.paths("serving/models")
+        assert accounts == "serving/models/prior-auth-extract/account.yaml"
+        assert service["spec"]["predictor"]["serviceAccountName"] in {
+            account["metadata"]["name"]
+            for account in yaml.safe_load_all(world.git.read(accounts))
+            if account["metadata"]["namespace"] == "evals"
+        }
 
     def test_refuses_a_version_that_drops_codes(self, world):
         world.engine.max_characters = len('{"diagnosis_codes": ["')

@@ -276,7 +276,7 @@ TABLE = {
         failed_load("s3://model-registry/m/v1/: S3 answered 403 SignatureDoesNotMatch"),
         "S3_DENIED",
         False,
-        "model-reader",
+        "the role of the model's service account",
     ),
     "S3 denies access": (
         failed_load("config.json: S3 answered 403 AccessDenied"),

@@ -74,9 +74,8 @@ def rendered():
         serving.serving_runtime(
             "models", "vllm/vllm-openai:v0.32.0", name=LARGE.name, settings=LARGE.settings
         ),
-        *serving.runtime_objects(
-            "models", "vllm/vllm-openai:v0.32.0", "arn:aws:iam::1:role/r", "http://127.0.0.1:9"
-        ),
+        *serving.service_accounts(MODEL, "arn:aws:iam::1:role/reads-{model}", "http://127.0.0.1:9"),
+        serving.serving_runtime("models", "vllm/vllm-openai:v0.32.0"),
         serving.serving_runtime("models", "vllm/vllm-openai:v0.33.0", 60, name=VERSION.name),
         gateway.route(
             model=MODEL,

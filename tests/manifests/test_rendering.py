@@ -20,6 +20,7 @@ from tests.manifests.objects import (
     GATEWAY,
     ISSUER,
     LARGE,
+    MODEL,
     OFFICE_HOURS,
     SCALING,
     SLEEPER,
@@ -52,7 +53,8 @@ class TestEverything:
     @pytest.mark.parametrize("manifest", rendered(), ids=lambda manifest: manifest["kind"])
     def test_carries_the_owner_label_and_a_namespace(self, manifest):
         assert manifest["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "quartermaster"
-        assert manifest["metadata"]["namespace"] == "models"
+        account = manifest["kind"] == "ServiceAccount"
+        assert manifest["metadata"]["namespace"] in ({"models", "evals"} if account else {"models"})
 
     def test_renders_to_the_same_bytes_and_reads_back(self):
         text = to_yaml(rendered())
@@ -77,7 +79,7 @@ class TestInferenceService:
             "quartermaster.dev/manifest-digest": DIGEST,
         }
         predictor = manifest["spec"]["predictor"]
-        assert predictor["serviceAccountName"] == "model-reader"
+        assert predictor["serviceAccountName"] == "reader-prior-auth-extract"
         assert predictor["tolerations"] == [
             {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
         ]
@@ -87,34 +89,45 @@ class TestInferenceService:
         assert "name" not in predictor["model"]
 
     def test_the_runtime_serves_its_format_and_protocol(self):
-        _, runtime = serving.runtime_objects("evals", "image:1")
+        runtime = serving.serving_runtime("evals", "image:1")
         assert "v2" in runtime["spec"]["protocolVersions"]
         assert "--served-model-name={{.Name}}" in runtime["spec"]["containers"][0]["args"]
 
     @pytest.mark.parametrize(("seconds", "failures"), [(1800, 180), (25, 3), (1, 1)])
     def test_the_engine_may_take_as_long_as_the_setting_says_to_start(self, seconds, failures):
-        _, runtime = serving.runtime_objects("models", "image:1", start_seconds=seconds)
+        runtime = serving.serving_runtime("models", "image:1", start_seconds=seconds)
         probe = runtime["spec"]["containers"][0]["startupProbe"]
         assert (probe["periodSeconds"], probe["failureThreshold"]) == (10, failures)
 
-    def test_the_service_account_knows_its_role_and_its_endpoint(self):
-        account, _ = serving.runtime_objects(
-            "models", "image:1", "arn:aws:iam::1:role/reader", "127.0.0.1:17070"
+    def test_the_service_accounts_know_their_models_role_and_its_endpoint(self):
+        accounts = serving.service_accounts(
+            "claims-summary", "arn:aws:iam::1:role/reads-{model}", "127.0.0.1:17070"
         )
-        assert account["metadata"]["annotations"] == FIRST | {
-            "eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/reader",
-            "serving.kserve.io/s3-endpoint": "127.0.0.1:17070",
-            "serving.kserve.io/s3-usehttps": "0",
-        }
-        bare, _ = serving.runtime_objects("models", "image:1")
-        assert bare["metadata"]["annotations"] == FIRST
+        for account in accounts:
+            assert account["metadata"]["name"] == "reader-claims-summary"
+            assert account["metadata"]["labels"]["quartermaster.dev/model"] == "claims-summary"
+            assert account["metadata"]["annotations"] == FIRST | {
+                "eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/reads-claims-summary",
+                "serving.kserve.io/s3-endpoint": "127.0.0.1:17070",
+                "serving.kserve.io/s3-usehttps": "0",
+            }
+        for bare in serving.service_accounts("claims-summary"):
+            assert bare["metadata"]["annotations"] == FIRST
 
-    def test_the_service_account_reads_an_endpoint_over_https(self):
-        account, _ = serving.runtime_objects("models", "image:1", s3_endpoint="https://s3.test/")
-        assert account["metadata"]["annotations"] == FIRST | {
-            "serving.kserve.io/s3-endpoint": "s3.test",
-            "serving.kserve.io/s3-usehttps": "1",
+    def test_two_models_read_by_two_accounts(self):
+        named_after = {
+            account["metadata"]["name"]
+            for model in ("claims-summary", "prior-auth-extract")
+            for account in serving.service_accounts(model)
         }
+        assert named_after == {"reader-claims-summary", "reader-prior-auth-extract"}
+
+    def test_the_service_accounts_read_an_endpoint_over_https(self):
+        for account in serving.service_accounts(MODEL, s3_endpoint="https://s3.test/"):
+            assert account["metadata"]["annotations"] == FIRST | {
+                "serving.kserve.io/s3-endpoint": "s3.test",
+                "serving.kserve.io/s3-usehttps": "1",
+            }
 
     @pytest.mark.parametrize(
         ("start", "longest"), [(0, 2700), (1800, 2700), (1801, 2701), (3600, 4500)]
@@ -124,7 +137,8 @@ class TestInferenceService:
         assert serving.longest_start().total_seconds() == 2700
 
     def test_the_runtime_is_applied_before_what_needs_it(self):
-        for manifest in serving.runtime_objects("models", "image:1"):
+        accounts = serving.service_accounts(MODEL)
+        for manifest in (*accounts, serving.serving_runtime("models", "image:1")):
             assert manifest["metadata"]["annotations"] == FIRST
 
 

@@ -46,7 +46,8 @@ from tests.manifests.objects import (
 
 SERVICE = serving.inference_service(VERSION)
 PREDICTOR = SERVICE["spec"]["predictor"]
-ACCOUNT, RUNTIME = serving.runtime_objects("models", "vllm/vllm-openai:v0.32.0")
+ACCOUNTS = serving.service_accounts(MODEL)
+RUNTIME = serving.serving_runtime("models", "vllm/vllm-openai:v0.32.0")
 OWN_RUNTIME = serving.serving_runtime("models", "vllm/vllm-openai:v0.32.0", name=VERSION.name)
 ENGINE = RUNTIME["spec"]["containers"][0]
 ROUTE = gateway.route(
@@ -114,7 +115,11 @@ class TestInferenceService:
 
     def test_runs_as_the_account_that_may_read_the_weights(self):
         """Without one the pod is the namespace's default account, which has no role."""
-        assert PREDICTOR["serviceAccountName"] == ACCOUNT["metadata"]["name"]
+        assert {
+            account["metadata"]["namespace"]
+            for account in ACCOUNTS
+            if account["metadata"]["name"] == PREDICTOR["serviceAccountName"]
+        } == {"models", "evals"}
 
     def test_asks_for_a_gpu_with_memory_and_processor(self):
         """Resources that it leaves out stay the runtime's 2 GiB; without a GPU the image becomes

@@ -118,9 +118,9 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         ),
     },
     "apps/manifests/serving.py": {
-        "service_account: st = s3_endpoint.split('://', 1)[-1].rstrip('/') → "
+        "service_accounts: st = s3_endpoint.split('://', 1)[-1].rstrip('/') → "
         "st = s3_endpoint.split('://', 2)[-1].rstrip('/')": "an address has one scheme",
-        "service_account: .split('://', 1)[-1].rstrip('/') → "
+        "service_accounts: .split('://', 1)[-1].rstrip('/') → "
         ".split('://', 1)[-1].rstrip('/_')": "no host ends in an underscore",
     },
     "apps/metering/access_log.py": {

@@ -20,6 +20,7 @@ from portal.env import (
     env_names,
     env_networks,
     env_percents,
+    env_role_rule,
     env_sender,
     env_store,
     env_zone,
@@ -280,3 +281,32 @@ def test_env_zone_reads_a_time_zone(monkeypatch):
     monkeypatch.setenv("ZONE", "Mars/Base")
     with pytest.raises(ImproperlyConfigured, match="ZONE must be a time zone"):
         env_zone("ZONE", "UTC")
+
+
+class TestEnvRoleRule:
+    @pytest.mark.parametrize(
+        "rule",
+        [
+            "",
+            "arn:aws:iam::111122223333:role/quartermaster-reads-{model}",
+            "arn:aws-us-gov:iam::111122223333:role/platform/readers/twenty-eight-letters-and-no-{model}",
+        ],
+    )
+    def test_reads_a_rule_or_none(self, monkeypatch, rule):
+        monkeypatch.setenv("READER", rule)
+        assert env_role_rule("READER") == rule
+
+    @pytest.mark.parametrize(
+        "rule",
+        [
+            "arn:aws:iam::111122223333:role/reads-all-models",
+            "arn:aws:iam::111122223333:role/{model}-reads",
+            "arn:aws:iam::111122223333:role/a-name-that-leaves-less-than-36-{model}",
+            "arn:aws:iam::1:role/reads-{model}",
+            "reads-{model}",
+        ],
+    )
+    def test_anything_else_stops_start_up(self, monkeypatch, rule):
+        monkeypatch.setenv("READER", rule)
+        with pytest.raises(ImproperlyConfigured, match="READER must be the address of a role with"):
+            env_role_rule("READER")

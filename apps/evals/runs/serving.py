@@ -24,7 +24,7 @@ from apps.manifests import names
 from apps.manifests.serving import (
     ServedVersion,
     inference_service,
-    service_account,
+    service_accounts,
     serving_runtime,
 )
 from apps.manifests.serving_settings import ServingSettings
@@ -42,12 +42,13 @@ def commit(run: EvalRun, around: Surroundings) -> CommitRef:
     """Commit everything that serves the sides. Raises CannotRender for settings that no engine
     takes.
     """
-    account = service_account(names.EVALS, around.role_arn, around.s3_endpoint)
     files = {_path(run, side): _manifests(run, side, around) for side in run.sides}
+    for model in {run.version_of(side).registered_model.name for side in run.sides}:
+        accounts = service_accounts(model, around.role_arn, around.s3_endpoint)
+        files[names.account_path(model)] = to_yaml(accounts)
     return around.git.commit(
         changes={
-            names.account_path(names.EVALS): to_yaml([account]),
-            names.runtime_path(names.EVALS): None,  # that all runs once shared, with its account
+            names.runtime_path(names.EVALS): None,  # that all runs once shared
             **files,
         },
         message=f"Evaluate {_what(run)} on {run.suite}",

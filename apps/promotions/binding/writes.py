@@ -3,7 +3,8 @@
 On the way forward each file is made once more from what is true now; where a byte differs from what
 was approved, nothing is committed and the rollout stops. On the way back (RETURN, RETIRE, REMOVE, a
 rollback) what was approved is committed as it was kept, whatever the settings have become since:
-going back must work. A rollback leaves the account that all versions share as it is now.
+going back must work. A rollback leaves the accounts that all versions of the model share as they
+are now.
 """
 
 from collections.abc import Mapping
@@ -84,12 +85,12 @@ def route_of(promotion: Promotion, around: render.Surroundings) -> Changes:
 
 
 def account_of(rollout: Rollout, step: str, around: render.Surroundings) -> Mapping[str, bytes]:
-    """Return what a rollback's first step adds only where the branch has none: the account that all
-    versions share.
+    """Return what a rollback's first step adds only where the branch has none: the accounts that
+    all versions of the model share.
     """
     if rollout.rolls_back_id is None or step != Step.SERVE:
         return {}
-    return render.account(around)
+    return render.accounts(rollout.registered_model.name, around)
 
 
 def _again(promotion: Promotion, step: str, around: render.Surroundings) -> Changes:
@@ -105,7 +106,7 @@ def _again(promotion: Promotion, step: str, around: render.Surroundings) -> Chan
             if step == Step.SERVE
             else render.shift(version, around, with_=promotion.settings)
         )
-    shared = names.account_path(names.MODELS)
+    shared = names.account_path(promotion.model_version.registered_model.name)
     return {path: data for path, data in approved.items() if path != shared}
 
 

@@ -69,8 +69,8 @@ def serve(
     pre_warm: str = "",
     with_: ServingSettings = USUAL,
 ) -> Changes:
-    """Return the files that start a version: the account that reads the registry, and its own
-    runtime, InferenceService and backends, and the key that its backend shows.
+    """Return the files that start a version: the accounts that read its model's weights, and its
+    own runtime, InferenceService and backends, and the key that its backend shows.
 
     One whose replicas come and go has a ScaledObject beside them. pre_warm: the hours in which a
     version that sleeps does not, "" for none. with_: its settings.
@@ -88,15 +88,15 @@ def serve(
         hours = scaling.pre_warm_of(pre_warm) if pre_warm else None
         objects.append(scaling.scaled_object(served, replace(around.scaling, pre_warm=hours)))
     return {
-        **account(around),
+        **accounts(model.name, around),
         names.version_path(model.name, version.number): to_yaml(objects),
     }
 
 
-def account(around: Surroundings) -> dict[str, bytes]:
-    """Return the account by which all versions read the registry."""
-    made = serving.service_account(names.MODELS, around.role_arn, around.s3_endpoint)
-    return {names.account_path(names.MODELS): to_yaml([made])}
+def accounts(model: str, around: Surroundings) -> dict[str, bytes]:
+    """Return the accounts by which all versions of a model read its weights."""
+    made = serving.service_accounts(model, around.role_arn, around.s3_endpoint)
+    return {names.account_path(model): to_yaml(made)}
 
 
 def served_version(

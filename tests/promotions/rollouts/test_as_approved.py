@@ -70,7 +70,11 @@ class TestForward:
         [
             ("SERVING_IMAGE", "vllm/vllm-openai:v0.99.0", "is vllm/vllm-openai:v0.99.0."),
             ("SERVING_START_SECONDS", 77, "Setting start seconds: was "),
-            ("REGISTRY_READER_ROLE_ARN", "arn:aws:iam::1:role/other", "Setting role arn: was "),
+            (
+                "REGISTRY_READER_ROLE_ARN",
+                "arn:aws:iam::1:role/other-{model}",
+                "Setting role arn: was ",
+            ),
         ],
     )
     def test_stops_before_the_first_commit_and_goes_on_when_it_is_as_approved_again(
@@ -131,8 +135,8 @@ class TestBack:
         assert git.read(names.version_path(MODEL, 1)) is None, "it was stopped"
         settings.SERVING_IMAGE = "vllm/vllm-openai:v0.99.0"
         settings.LIMIT_COST, settings.SERVING_START_SECONDS = OTHER_COST, 77
-        settings.REGISTRY_READER_ROLE_ARN = "arn:aws:iam::1:role/new"
-        shared = names.account_path(names.MODELS)
+        settings.REGISTRY_READER_ROLE_ARN = "arn:aws:iam::1:role/new-{model}"
+        shared = names.account_path(MODEL)
         newer = git.read(shared) + b"# as it is now\n"
         git.commit(changes={shared: newer}, message="Move", trailers={"Quartermaster-Move": "1"})
         later = now + timedelta(days=200)
@@ -142,17 +146,17 @@ class TestBack:
         bound = live.promotion.binding
         for step, path in (("SERVE", names.version_path(MODEL, 1)), ("SHIFT", ROUTE)):
             assert digest_of_bytes(git.read(path)) == files_of(bound, step)[path]
-        assert git.read(shared) == newer, "all versions share it"
+        assert git.read(shared) == newer, "all versions share them"
 
-    def test_adds_the_shared_account_only_where_there_is_none(
+    def test_adds_the_shared_accounts_only_where_there_are_none(
         self, live, second, git, cluster, alice
     ):
         now = drive(second, git, cluster, second.started_at)
-        shared = names.account_path(names.MODELS)
+        shared = names.account_path(MODEL)
         git.commit(changes={shared: None}, message="Lose", trailers={"Quartermaster-Lose": "1"})
         back = steering.roll_back_rollout(rollout=second, actor=alice, reason="Worse", now=now)
         turn(back, git, cluster, now)
-        assert b"model-reader" in git.read(shared)
+        assert f"reader-{MODEL}".encode() in git.read(shared)
 
     def test_takes_a_version_back_by_the_route_that_was_approved_for_what_is_live(
         self, live, second, git, cluster, settings, alice

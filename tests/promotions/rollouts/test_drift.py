@@ -247,9 +247,9 @@ class TestContainerOf:
         runtime = serving.serving_runtime("models", PINNED, 60, VERSION.name)
         service = serving.inference_service(version)
         backends = gateway.backend_objects(model=MODEL, number=7)
-        account = serving.service_account("models", "", "")
+        accounts = serving.service_accounts("m")
         return {
-            "serving/models/account.yaml": to_yaml([account]),
+            "serving/models/m/account.yaml": to_yaml(accounts),
             "serving/models/m/v7.yaml": to_yaml([runtime, service, *backends]),
             "serving/models/m/v6.yaml": None,
         }

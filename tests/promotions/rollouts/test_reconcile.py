@@ -113,7 +113,7 @@ class TestAdvance:
     def test_starts_beside_the_baseline_with_a_closed_door(self, rollout, git, cluster):
         turn(rollout, git, cluster, NOW)
         assert git.paths("serving") == [
-            "serving/models/account.yaml",
+            "serving/models/prior-auth-extract/account.yaml",
             "serving/models/prior-auth-extract/policy.yaml",
             "serving/models/prior-auth-extract/v1.yaml",
         ]
@@ -332,7 +332,7 @@ class TestFailures:
         assert subjects(remote)[-1] == "Take prior-auth-extract-v1 back"
         assert rollout.next_check_at is None
 
-    def test_a_live_first_version_is_stopped_and_leaves_nothing(
+    def test_a_live_first_version_is_stopped_and_leaves_nothing_that_serves(
         self, rollout, git, cluster, alice, remote, registered_model
     ):
         now = drive(rollout, git, cluster)
@@ -341,7 +341,8 @@ class TestFailures:
         drive(rollout, git, cluster, now=now)
         assert (rollout.status, rollout.next_check_at) == ("ABORTED", None)
         assert git.paths("serving/models/prior-auth-extract") == [
-            "serving/models/prior-auth-extract/policy.yaml"
+            "serving/models/prior-auth-extract/account.yaml",
+            "serving/models/prior-auth-extract/policy.yaml",
         ]
         assert subjects(remote)[-1] == "Take prior-auth-extract-v1 back"
         assert queries.live_version(registered_model) is None
@@ -358,7 +359,8 @@ class TestFailures:
         steering.abort_rollout(rollout=second, actor=alice, reason="Both leak.", now=now)
         drive(second, git, cluster, now=now)
         assert git.paths("serving/models/prior-auth-extract") == [
-            "serving/models/prior-auth-extract/policy.yaml"
+            "serving/models/prior-auth-extract/account.yaml",
+            "serving/models/prior-auth-extract/policy.yaml",
         ]
 
     def test_an_abort_gives_the_route_back_to_the_baseline(
