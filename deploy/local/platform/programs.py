@@ -93,6 +93,15 @@ DELIVERY = (
         322,
         ldflags=f"{STRIPPED} -X helm.sh/helm/v4/internal/version.version=v4.3.1",
     ),
+    Program(
+        "tofu",
+        "tofu",
+        "github.com/opentofu/opentofu/cmd/tofu",
+        361,
+        # else it may call itself a development version
+        ldflags=f"{STRIPPED} -X github.com/opentofu/opentofu/version.dev=no",
+    ),
+    Program("terraform-provider", "terraform", ".", 15),
 )
 
 
