@@ -113,7 +113,7 @@ bench-compare: $(BOOTSTRAP) ## Measure a benchmark at another commit and here, t
 images: .venv/.bootstrapped assets ## Build the portal's and the loader's images, without registry and daemon (root, buildah), into .state/images
 	@$(PYTHON) -m deploy.images portal loader --to .state/images
 
-check-delivery: .venv/.bootstrapped assets ## Check what is shipped: the chart by Helm, the images built twice and started (root, mmdebstrap, buildah; ten minutes)
+check-delivery: .venv/.bootstrapped assets .venv-checkov/.ready ## Check what is shipped: the chart by Helm, Terraform by OpenTofu and checkov, the images built twice and started (root, mmdebstrap, buildah; ten minutes)
 	@$(PYTHON) -m deploy.local.platform build
 	@$(PYTHON) -m deploy.local.platform build --delivery
 	@$(PYTHON) -m pytest -m delivery $(ARGS)
@@ -161,6 +161,9 @@ assets: .venv/.bootstrapped ## Build styles, scripts, fonts and icons
 
 .venv-litellm/.ready: tests/benchmarks/gate/litellm/requirements.lock | .venv/.bootstrapped
 	@deploy/local/bootstrap.sh litellm
+
+.venv-checkov/.ready: deploy/terraform/checking/checkov.lock | .venv/.bootstrapped
+	@deploy/local/bootstrap.sh checkov
 
 .venv-clickhouse/.ready: deploy/local/doubles/clickhouse/requirements.lock | .venv/.bootstrapped
 	@deploy/local/bootstrap.sh clickhouse

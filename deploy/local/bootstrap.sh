@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the project needs into its own folder: `bootstrap.sh python`, `bootstrap.sh assets`; for some tests
-# `bootstrap.sh clickhouse`, for a bench `bootstrap.sh litellm`, and, as root, the machine's Chromium:
-# `bootstrap.sh browser`. The Makefile calls it where
-# needed. It must work on a machine that has Python 3.11 or newer, make and git, and no more.
+# `bootstrap.sh clickhouse` and `bootstrap.sh checkov`, for a bench `bootstrap.sh litellm`, and, as root, the machine's
+# Chromium: `bootstrap.sh browser`. The Makefile calls it where needed. It must work on a machine that has Python 3.11 or
+# newer, make and git, and no more.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -97,11 +97,21 @@ install_litellm() {
   touch .venv-litellm/.ready
 }
 
+# What looks over the Terraform beside OpenTofu; it wants older packages than the portal has.
+install_checkov() {
+  say "Making .venv-checkov: checkov, about 200 MB on disk"
+  .venv/bin/python -m venv --clear .venv-checkov
+  .venv/bin/uv pip sync --quiet --python .venv-checkov/bin/python --require-hashes \
+    deploy/terraform/checking/checkov.lock
+  touch .venv-checkov/.ready
+}
+
 case "${1:-}" in
   python) install_python ;;
   clickhouse) install_clickhouse ;;
   litellm) install_litellm ;;
+  checkov) install_checkov ;;
   assets) build_assets ;;
   browser) install_browser ;;
-  *) echo "usage: $0 python|assets|browser|clickhouse|litellm" >&2; exit 2 ;;
+  *) echo "usage: $0 python|assets|browser|clickhouse|litellm|checkov" >&2; exit 2 ;;
 esac

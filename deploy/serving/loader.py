@@ -9,7 +9,8 @@ SHA-256 when it is read. A file that lies in the folder already, because the con
 one was stopped halfway, is read and compared instead of being loaded again.
 
 The environment says what it must be: APPROVED_DIGEST (the pod's annotation), TRUSTED_KEYS (public
-keys, one PEM after the other); boto3 reads the rest (AWS_*). How it ended goes into the termination
+keys, one PEM after the other); and in another region than the registry's, which bucket there holds
+its copy: REGISTRY_COPY. boto3 reads the rest (AWS_*). How it ended goes into the termination
 message, where whoever looks after the version reads it: {"digest", "files", "bytes", "seconds",
 "signer"}, measured from the bytes that were read, or with exit code 1 a sentence that names the
 file.
@@ -183,6 +184,17 @@ def parse_source(source: str) -> tuple[str, str]:
     if not source.startswith("s3://") or not bucket or not prefix.strip("/"):
         raise LoadFailed(f"{source}: not s3://BUCKET/MODEL/VERSION")
     return bucket, prefix.rstrip("/") + "/"
+
+
+def in_copy(source: str, bucket: str) -> str:
+    """Return where a version's copy is: under the same prefix of another region's bucket; the
+    source itself where that is "". Which of them is read proves nothing: each byte is checked.
+    Raises LoadFailed.
+    """
+    if not bucket:
+        return source
+    _, prefix = parse_source(source)
+    return f"s3://{bucket}/{prefix}"
 
 
 def listed_files(manifest: bytes) -> list[FileEntry]:
@@ -363,7 +375,8 @@ def main(arguments: Sequence[str] | None = None, connect: Callable[[], Any] = co
         if not approved:
             raise LoadFailed("APPROVED_DIGEST: this pod does not say what was approved")
         keys = os.environ.get("TRUSTED_KEYS", "").encode()
-        report = load(given.source, given.folder, approved=approved, keys=keys, s3=connect())
+        source = in_copy(given.source, os.environ.get("REGISTRY_COPY", ""))
+        report = load(source, given.folder, approved=approved, keys=keys, s3=connect())
     except (LoadFailed, BotoCoreError, OSError) as error:
         words = str(error) if isinstance(error, LoadFailed) else describe(error)
         given.message.write_text(words)

@@ -263,6 +263,19 @@ class TestMain:
         assert run(approved="")[1] == "APPROVED_DIGEST: this pod does not say what was approved"
         assert run(keys=b"")[1].startswith("TRUSTED_KEYS: there is no public key in it")
 
+    def test_reads_the_copy_where_the_environment_names_one(self, run, s3, monkeypatch) -> None:
+        asked = []
+        s3.meta.events.register(
+            "provide-client-params.s3.*", lambda params, **_: asked.append(params["Bucket"])
+        )
+        monkeypatch.setenv("REGISTRY_COPY", "registry-of-the-west")
+        run()
+        assert set(asked) == {"registry-of-the-west"}
+        asked.clear()
+        monkeypatch.setenv("REGISTRY_COPY", "")
+        assert run()[0] == 0
+        assert set(asked) == {"model-registry"}
+
     @pytest.mark.parametrize(
         ("fault", "message"),
         [("checksum", "SHA-256 is"), ("object-missing", "S3 answered 404 NoSuchKey")],
