@@ -59,6 +59,7 @@ PATTERNS = {
     "env_image": "^[^\\s@]+@sha256:[0-9a-f]{64}$",
     "env_issuer": "^https?://\\S+$",
     "env_percents": "^[0-9]+(, *[0-9]+)*$",
+    "env_role_rule": "^arn:[a-z-]+:iam::[0-9]{12}:role/\\S*\\{model\\}$",
     "env_zone": "^[A-Za-z0-9_+/-]+$",
 }
 
