@@ -3,6 +3,7 @@ make.
 """
 
 import asyncio
+import re
 import subprocess
 import time
 from contextlib import ExitStack
@@ -10,6 +11,8 @@ from contextlib import ExitStack
 import pytest
 import redis
 from celery import Celery
+from celery.contrib.testing.worker import start_worker
+from django.conf import settings as product
 from kombu.exceptions import OperationalError
 
 from deploy.local.cluster.pki import Authority
@@ -144,3 +147,48 @@ class TestLogin:
         (tmp_path / "password").unlink()
         with pytest.raises(OperationalError, match="password cannot be read"):
             app.send_task("nothing")
+
+
+CACHE = product.BASE_DIR / "deploy" / "terraform" / "modules" / "data" / "cache.tf"
+
+
+def on_eks(user):
+    """Return what Terraform lets a user do, in Valkey's own words."""
+    (found,) = re.findall(rf'^ +{user} += "(.+)"$', CACHE.read_text(), re.MULTILINE)
+    return found
+
+
+class TestUsersOnEks:
+    def test_the_portals_may_do_what_tasks_need(self, application, keeper):
+        keeper.execute_command(f"ACL SETUSER portal reset >first {on_eks('portal')}")
+        keeper.delete("celery")
+        app, done = application("first"), []
+
+        @app.task(name="note")
+        def note(word):
+            done.append(word)
+
+        app.send_task("note", args=["sent"])
+        app.send_task("note", args=["later"], countdown=0.2)
+        with start_worker(app, perform_ping_check=False, pool="solo", shutdown_timeout=30):
+            until = time.monotonic() + 20
+            while len(done) < 2 and time.monotonic() < until:
+                time.sleep(0.05)
+        assert done == ["sent", "later"]
+
+    @pytest.mark.parametrize("user", ["portal", "ratelimit"])
+    @pytest.mark.parametrize("command", ["ACL LIST", "CONFIG GET *", "FLUSHALL", "KEYS *"])
+    def test_nobodys_may_change_the_server(self, server, keeper, user, command):
+        keeper.execute_command(f"ACL SETUSER {user} reset >first {on_eks(user)}")
+        client = redis.Redis(port=server, username=user, password="first")  # noqa: S106
+        with client, pytest.raises(redis.exceptions.NoPermissionError):
+            client.execute_command(*command.split())
+
+    def test_the_gateways_counters_count(self, server, keeper):
+        keeper.execute_command(f"ACL SETUSER ratelimit reset >first {on_eks('ratelimit')}")
+        with redis.Redis(port=server, username="ratelimit", password="first") as client:  # noqa: S106
+            assert client.ping()
+            counting = client.pipeline(transaction=False)
+            counting.incrby("team_minute_1", 120).expire("team_minute_1", 60)
+            assert counting.execute() == [120, True]
+            assert client.get("team_minute_1") == b"120"

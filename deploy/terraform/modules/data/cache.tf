@@ -37,7 +37,7 @@ resource "aws_elasticache_user" "this" {
 locals {
   users = {
     portal    = "on ~* &* +@all -@admin -@dangerous +info"
-    ratelimit = "on ~* -@all +@read +@write +@connection +@transaction +@scripting"
+    ratelimit = "on ~* -@all +@read +@write +@connection +@transaction +@scripting -@dangerous"
   }
 }
 
