@@ -9,10 +9,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 from django.conf import settings
 from django.core.checks import CheckMessage, Warning
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connection
+from psycopg import sql
+
+from apps.integrations.postgres import direct
+from portal.stores import LIMITS
 
 LOGIN = ("USER", "PASSWORD", "HOST", "PORT", "OPTIONS")
 HAS_OTHERS_RIGHTS = """
@@ -52,6 +57,19 @@ def as_owner() -> Iterator[None]:
         login.update(before)
 
 
+def keep_limits() -> None:
+    """Make the time limits of statements and locks those that the portal's role begins each session
+    with in this database: a pooler's sessions begin with none that a client asks for.
+
+    It connects as that role, past the pooler: a role may set its own defaults, and another's not.
+    """
+    with psycopg.connect(direct.address(seconds=10), autocommit=True) as own:
+        name = sql.Identifier(connection.settings_dict["NAME"])
+        for limit, value in LIMITS.items():
+            set_it = sql.SQL("ALTER ROLE CURRENT_USER IN DATABASE {} SET {} = {}")
+            own.execute(set_it.format(name, sql.Identifier(limit), sql.Literal(value)))
+
+
 def role_problems(role: str) -> list[str]:
     """Return, in sentences, why the history is not safe from `role`; none for a good one.
 
@@ -74,7 +92,7 @@ def check_role(*, databases: Sequence[str] | None = None, **_: Any) -> list[Chec
     """Warn where the portal's role could switch off the triggers that keep history."""
     if DEFAULT_DB_ALIAS not in (databases or ()) or not settings.DATABASE_ROLE:
         return []
-    return [
+    found: list[CheckMessage] = [
         Warning(
             problem,
             hint="Give the portal a role of its own: README.md, “The database's two roles”.",
@@ -82,3 +100,22 @@ def check_role(*, databases: Sequence[str] | None = None, **_: Any) -> list[Chec
         )
         for problem in role_problems(settings.DATABASE_ROLE)
     ]
+    if settings.DATABASE_DIRECT and not _has_limits():
+        found.append(
+            Warning(
+                "No statement ends by itself: behind the pooler, sessions have no time limits.",
+                hint="Run manage.py grant_privileges, which makes them the role's own.",
+                id="portal.W002",
+            )
+        )
+    return found
+
+
+def _has_limits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_settings WHERE name = ANY(%s) AND setting <> '0'",
+            [list(LIMITS)],
+        )
+        row = cursor.fetchone()
+    return bool(row and row[0] == len(LIMITS))

@@ -4,7 +4,7 @@ import json
 import sys
 from typing import Any
 
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -13,9 +13,12 @@ from apps.accounts.models import User
 from apps.common.errors import DomainError, NotPermitted
 from apps.common.request_ids import current_request_id
 from apps.common.requests import PageRequest
+from apps.integrations.postgres.base import TakesNoWrites
 from portal.api import problem_document
 
 API = "/api/"
+READING = ("GET", "HEAD", "OPTIONS")
+RETRY_AFTER = "10"  # seconds
 CODES = {400: "bad_request", 403: "not_permitted", 404: "not_found", 409: "conflict"}
 TOKEN_OLD = "This page was open for too long, or cookies are blocked."  # noqa: S105 - words for people
 
@@ -67,25 +70,45 @@ def csrf_failure(request: PageRequest, reason: str = "") -> HttpResponse:
 
 def server_error(request: PageRequest) -> HttpResponse:
     """Answer an error of ours, without asking the database for anything."""
-    text = {
+    status, text = _what_broke(request, sys.exc_info()[1])
+    headers = {"Retry-After": RETRY_AFTER} if status == 503 else {}
+    if request.path.startswith(API):
+        code = "internal" if status == 500 else "unavailable"
+        answer: HttpResponse = problem_document(status, code, f"{text['title']}: {text['why']}")
+        for name, value in headers.items():
+            answer[name] = value
+        return answer
+    page = render_to_string(
+        "errors/bare.html", text | {"status": status, "request_id": current_request_id.get()}
+    )
+    return HttpResponse(page, status=status, headers=headers)
+
+
+def _what_broke(request: PageRequest, error: BaseException | None) -> tuple[int, dict[str, str]]:
+    """Return the status and the words for an error that nobody handled."""
+    if isinstance(error, TakesNoWrites):
+        return 503, {
+            "title": "The database takes no changes right now",
+            "why": "It is handing over to another server, as a rule within half a minute. "
+            "Nothing of this was saved.",
+            "todo": "Try again in a moment. Pages that change nothing work meanwhile.",
+        }
+    if isinstance(error, OperationalError | InterfaceError):
+        if request.method in READING:
+            why, todo = "Nothing is lost.", "Try again in a moment."
+        else:
+            why = "Whether what you sent was saved is not known."
+            todo = "In a moment, look whether it was saved before you send it again."
+        return 503, {
+            "title": "The database does not answer",
+            "why": f"The portal is up, but its database is not. {why}",
+            "todo": f"{todo} If it keeps happening, send the id to your platform team.",
+        }
+    return 500, {
         "title": "Something broke on our side",
         "why": "The portal ran into an unexpected error. It is in the log under the id below.",
         "todo": "Try again. If it keeps happening, send the id to your platform team.",
     }
-    status = 500
-    if isinstance(sys.exc_info()[1], OperationalError):
-        text |= {
-            "title": "The database does not answer",
-            "why": "The portal is up, but its database is not. Nothing is lost.",
-        }
-        status = 503
-    if request.path.startswith(API):
-        code = "internal" if status == 500 else "unavailable"
-        return problem_document(status, code, f"{text['title']}: {text['why']}")
-    page = render_to_string(
-        "errors/bare.html", text | {"status": status, "request_id": current_request_id.get()}
-    )
-    return HttpResponse(page, status=status)
 
 
 def machine_refusal(request: PageRequest, status: int, code: str, detail: str) -> HttpResponse:

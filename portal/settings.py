@@ -31,7 +31,7 @@ from portal.env import (
     env_url,
     env_zone,
 )
-from portal.stores import LIMITS, PASSWORD, check_same, env_broker, env_database
+from portal.stores import PASSWORD, STARTS_WITH, check_same, env_broker, env_database
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 SIGNERS = ("file", "kms", "transit")  # where a private key that signs may be
@@ -137,7 +137,7 @@ _login = env_choice("DATABASE_LOGIN", PASSWORD, (PASSWORD, "iam"))
 # The database itself, for what needs a session of its own, where DATABASE_URL leads to a pooler in
 # transaction mode (apps/integrations/postgres); {}: DATABASE_URL leads there.
 DATABASE_DIRECT = env_database(
-    "DATABASE_DIRECT_URL", "", beside="DATABASE_PASSWORD", login=_login, options=LIMITS
+    "DATABASE_DIRECT_URL", "", beside="DATABASE_PASSWORD", login=_login, options=STARTS_WITH
 )
 # The portal's role: it owns no table and may do only what portal/privileges.py says.
 DATABASES = {
@@ -145,7 +145,7 @@ DATABASES = {
         "DATABASE_URL",
         beside="DATABASE_PASSWORD",
         login=_login,
-        options={"is_pooled": True} if DATABASE_DIRECT else LIMITS,
+        options={"is_pooled": True} if DATABASE_DIRECT else STARTS_WITH,
     )
     | {
         "ENGINE": "apps.integrations.postgres",
@@ -164,7 +164,7 @@ MIGRATIONS_DATABASE = env_database(
     "",
     beside="MIGRATIONS_DATABASE_PASSWORD",
     login=_login,
-    options=LIMITS,
+    options=STARTS_WITH,
 )
 _broker = env_broker("REDIS_URL", beside="REDIS_PASSWORD")
 REDIS_URL = _broker.address  # without its login
@@ -230,6 +230,7 @@ OIDC_AUTH_REQUEST_EXTRA_PARAMS = {} if _by_scope else OIDC_GATEWAY_ASKED
 LOGIN_URL = "/oidc/authenticate/"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/signed-out/"
+SESSION_ENGINE = "apps.accounts.session_store"
 SESSION_COOKIE_AGE = int(timedelta(hours=8).total_seconds())
 SESSION_IDLE_SECONDS = env_int("SESSION_IDLE_SECONDS", 3600, minimum=30)
 # Who signs the tokens of pipelines, and what those must be meant for: this portal and no other.

@@ -20,8 +20,10 @@ from portal.env import MISSING, env_file_of, env_secret
 PASSWORD = "password"  # noqa: S105 - the usual way to log in
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 FILES = ("sslrootcert", "sslcert", "sslkey")
-# of each connection to the database itself
-LIMITS = {"options": "-c statement_timeout=30000 -c lock_timeout=10000"}
+# how long a statement of a session may take, and wait for a lock, in milliseconds
+LIMITS = {"statement_timeout": "30000", "lock_timeout": "10000"}
+# both from the start of a session, where the session is ours
+STARTS_WITH = {"options": " ".join(f"-c {name}={value}" for name, value in LIMITS.items())}
 CONNECT_TIMEOUT = 5  # seconds
 BROKER_LOGIN = "apps.integrations.broker.Login"
 

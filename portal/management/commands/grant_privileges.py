@@ -1,7 +1,8 @@
 """`manage.py grant_privileges`: give the portal's role exactly what portal/privileges.py says.
 
 It runs after `migrate`, as the owner of the tables. It can run at any time: first it takes away
-whatever the role had, then it grants, in one transaction.
+whatever the role had, then it grants, in one transaction. Where a pooler stands before the
+database, it also makes the time limits of statements the role's own.
 """
 
 from typing import Any
@@ -10,7 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
 
-from portal.database import as_owner, role_problems
+from portal.database import as_owner, keep_limits, role_problems
 from portal.privileges import statements
 
 
@@ -24,6 +25,8 @@ class Command(BaseCommand):
         role = settings.DATABASE_ROLE
         if not role:
             raise CommandError("DATABASE_URL names no user, so there is nobody to grant to.")
+        if settings.DATABASE_DIRECT:
+            keep_limits()
         with as_owner():
             if self._owner() == role:
                 self.stderr.write(

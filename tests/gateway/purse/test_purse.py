@@ -21,6 +21,7 @@ from apps.gateway.purse.purse import Budgets
 from apps.gateway.purse.turns import LEASE, Settled
 from apps.gateway.purse.writer import Writer
 from apps.integrations.postgres import direct
+from tests import failover
 from tests.chargeback.pricing import price
 from tests.factories import CostCenterFactory, RegisteredModelFactory, TeamFactory, UserFactory
 from tests.gateway.gate.passing import OpenGuard, OpenRecord
@@ -270,6 +271,33 @@ class TestReserve:
 
         asyncio.run(work())
         assert BudgetReservation.objects.count() == 1
+
+    def test_loses_nothing_that_was_used_while_the_database_reads_only(self, world):
+        put(10 * MOST, team=world["claims"])
+        call, other = a_call(), a_call()
+
+        async def work():
+            async with purse_of() as purse:
+                await purse.reserve(call)
+                handing_over = failover.begins()
+                await asyncio.to_thread(handing_over.__enter__)
+                await purse.settle(call, used(50, 10), AT)
+                with pytest.raises(Away):
+                    await purse.reserve(other)
+                assert await asyncio.to_thread(used_so_far) == 0
+                await asyncio.to_thread(handing_over.__exit__, None, None, None)
+                await purse.writer.flushed()
+                await purse.reserve(other)
+
+        asyncio.run(work())
+        assert used_so_far() == 60
+        assert [one.call_id for one in BudgetReservation.objects.all()] == [other.id]
+
+
+def used_so_far():
+    """Return what a dollar budget has counted, by a connection that was not cut."""
+    connection.close()
+    return close_after(lambda: Counter.objects.get(kind="USD").used)
 
 
 def close_after(work):
