@@ -20,6 +20,7 @@ from django.utils.http import urlencode
 
 from apps.accounts import actions, sessions, step_up
 from apps.accounts.models import User
+from apps.common import spans
 from apps.common.errors import DomainError, NotPermitted
 from apps.common.request_ids import current_request_id
 from apps.common.requests import PageRequest
@@ -52,6 +53,7 @@ def request_id(get_response: GetResponse) -> GetResponse:
 
     def middleware(request: PageRequest) -> HttpResponse:
         request.request_id = str(uuid.uuid4())
+        spans.name_request(request.request_id)
         token = current_request_id.set(request.request_id)
         try:
             response = get_response(request)

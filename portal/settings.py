@@ -405,6 +405,9 @@ SERVING_IMAGE = env_image(
     "SERVING_IMAGE", "vllm/vllm-openai:v0.32.0", pinned=ENVIRONMENT_NAME != "local"
 )
 SERVING_S3_ENDPOINT = env_str("SERVING_S3_ENDPOINT", "")
+# Where engines send spans of their calls, as OTLP over HTTP: the whole address, with /v1/traces.
+# Empty: they send none. A version takes another one with its next rollout.
+SERVING_TRACES_ENDPOINT = env_url("SERVING_TRACES_ENDPOINT", "")
 # an engine not ready by then is killed
 SERVING_START_SECONDS = env_int("SERVING_START_SECONDS", 1800, minimum=10)
 # Where engines have a CPU only, an evaluation asks the declared subset of its suite and no more.
@@ -573,17 +576,24 @@ DCGM_URL = env_url("DCGM_URL", "")
 DCGM_POD_LABELS = env_str("DCGM_POD_LABELS", "app.kubernetes.io/name=dcgm-exporter")
 DCGM_PORT = env_int("DCGM_PORT", 9400, minimum=1)
 
+# -- What the portal's own processes tell of themselves --------------------------------------------
+# The base address of an endpoint that takes OTLP over HTTP, and the headers that it wants, as
+# "name=value,name=value"; empty: nothing is sent.
+OTEL_EXPORTER_OTLP_ENDPOINT = env_url("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+OTEL_EXPORTER_OTLP_HEADERS = env_secret("OTEL_EXPORTER_OTLP_HEADERS", "")
+LOG_FORMAT = env_choice("LOG_FORMAT", "line", ("line", "json"))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"request_id": {"()": "apps.common.request_ids.RequestIdFilter"}},
     "formatters": {
-        "line": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"}
+        "line": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"},
+        "json": {"()": "apps.common.logs.JsonFormatter"},
     },
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
-            "formatter": "line",
+            "formatter": LOG_FORMAT,
             "filters": ["request_id"],
         }
     },

@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 from celery import Celery, Task
+from celery.signals import beat_init, worker_process_init
 
 from apps.common.tasks import HINT_SECONDS
 from worker.schedule import SCHEDULE
@@ -67,3 +68,20 @@ app = Celery("quartermaster", task_cls=Hint)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.beat_schedule = SCHEDULE
 app.conf.imports = [f"worker.tasks.{name}" for name in TASKS]
+
+
+@worker_process_init.connect
+def tell_of_tasks(**_: object) -> None:
+    """Tell of the tasks of this process, where somebody wants to hear it."""
+    # not before: the settings are not read when this module is
+    from apps.integrations.otlp.sending import start
+
+    start("worker")
+
+
+@beat_init.connect
+def tell_of_the_clock(**_: object) -> None:
+    """Tell of what the clock starts."""
+    from apps.integrations.otlp.sending import start
+
+    start("beat")

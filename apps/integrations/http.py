@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from apps.common import spans
 from apps.integrations.errors import PermanentError, TemporaryError, error_of
 
 TIMEOUT = httpx.Timeout(10.0, connect=3.0)
@@ -117,7 +118,8 @@ class HttpClient:
 
     def _once(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
-            response = self._client.request(method, path, **options)
+            with spans.step(f"{method} {self.name}"):
+                response = self._client.request(method, path, **options)
         except httpx.TimeoutException as error:
             raise TemporaryError(f"{self.name} did not answer in time.") from error
         except httpx.TransportError as error:

@@ -227,6 +227,7 @@ def serving_runtime(
     start_seconds: int = START_SECONDS,
     name: str = RUNTIME,
     settings: ServingSettings = USUAL,
+    traces_endpoint: str = "",
 ) -> Manifest:
     """Return a ServingRuntime: the engine's image, arguments and probes.
 
@@ -234,7 +235,9 @@ def serving_runtime(
     an image that was approved for the next version to all that serve already.
     start_seconds: how long an engine may take to load its weights before the kubelet starts it
     again. settings: of which it has /dev/shm, and how long a replica takes calls once it ends.
+    traces_endpoint: the whole address that takes its spans as OTLP over HTTP, "" for none.
     """
+    engine = _engine(image, start_seconds) | _before_ending(settings)
     shm = {"medium": "Memory", "sizeLimit": settings.shm}
     return {
         "apiVersion": "serving.kserve.io/v1alpha1",
@@ -250,9 +253,22 @@ def serving_runtime(
             # priority, KServe's webhook refuses the second.
             "supportedModelFormats": [{"name": "vLLM", "version": "1"}],
             "protocolVersions": ["v2", "v1"],
-            "containers": [_engine(image, start_seconds) | _before_ending(settings)],
+            "containers": [_traced(engine, traces_endpoint)],
             "volumes": [{"name": "shm", "emptyDir": shm}],
         },
+    }
+
+
+def _traced(engine: Manifest, endpoint: str) -> Manifest:
+    """Return the engine with spans of its calls: it continues the trace that the gateway began. The
+    protocol is named, for by itself vLLM speaks gRPC.
+    """
+    if not endpoint:
+        return engine
+    more = {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf", "OTEL_SERVICE_NAME": "{{.Name}}"}
+    return engine | {
+        "args": checked_arguments([*engine["args"], f"--otlp-traces-endpoint={endpoint}"]),
+        "env": [*engine["env"], *({"name": name, "value": more[name]} for name in more)],
     }
 
 

@@ -22,7 +22,7 @@ def slot_of(moment: datetime) -> int:
 class Span(models.Model):
     """One step of one trace. Immutable; taken away with its hour.
 
-    facts: what is known beside its time, by the names of facts.py.
+    facts: what is known beside its time, by the names of apps/common/otlp/facts.py.
     """
 
     id = models.CharField(max_length=48, primary_key=True)  # of the trace and of the span, in hex

@@ -12,10 +12,10 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
+from apps.common.otlp.facts import Known, known_of, title
 from apps.common.otlp.messages import ExportTraceServiceResponse, Resource
 from apps.common.otlp.messages import Span as Message
 from apps.common.otlp.wire import Steps, TooMany, json_list, json_of, json_pair, value_of
-from apps.traces.facts import Known, known_of, title
 
 MOST_SPANS = 20_000  # the Collector is told to send 8,000 at most
 MOST_STEPS = 20 * MOST_SPANS

@@ -7,11 +7,13 @@ import threading
 import time
 from base64 import b64decode
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
 import pytest
 
+from apps.traces.otlp import Read, read_json
 from deploy.local.engine.stand_in.__main__ import keys_of
 from deploy.local.engine.stand_in.engine import Engine, PrefixCache
 from deploy.local.engine.stand_in.metrics import Metrics
@@ -47,6 +49,80 @@ def client(folder: Path, log: Path) -> Iterator[httpx.Client]:
 def chat(client: httpx.Client, text: str = "hello", **more: object) -> httpx.Response:
     body = {"model": "m-v1", "messages": [{"role": "user", "content": text}], **more}
     return client.post("/v1/chat/completions", json=body)
+
+
+class TestSpans:
+    TRACE = "ab" * 16
+
+    @pytest.fixture
+    def told(
+        self, folder: Path, tmp_path: Path
+    ) -> Iterator[tuple[httpx.Client, list[tuple[str, bytes]]]]:
+        """A stand-in that sends spans, and what it sends."""
+        came: list[tuple[str, bytes]] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                length = int(self.headers["content-length"])
+                came.append((self.path, self.rfile.read(length)))
+                self.send_response(200)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Stay quiet."""
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            endpoint = f"http://127.0.0.1:{server.server_port}/v1/traces"
+            log, flag = tmp_path / "log", f"--otlp-traces-endpoint={endpoint}"
+            with stand_in(folder, log, flag) as (client, _):
+                yield client, came
+            server.shutdown()
+
+    def spans(self, came: list[tuple[str, bytes]], wanted: int) -> list[Read]:
+        until = time.monotonic() + 10
+        while True:
+            bodies = [body for path, body in came if path == "/v1/traces"]
+            found = [span for body in bodies for span in read_json(body).spans]
+            if len(found) >= wanted:
+                return found
+            assert time.monotonic() < until, came
+            time.sleep(0.02)
+
+    def test_are_those_of_vllm_and_say_that_they_are_not(
+        self, told: tuple[httpx.Client, list[tuple[str, bytes]]]
+    ) -> None:
+        client, came = told
+        call = "7b0e1f7a-0000-4000-8000-00000000000a"
+        sent = {"traceparent": f"00-{self.TRACE}-{'cd' * 8}-01", "x-request-id": call}
+        body = {"model": "m-v1", "messages": [{"role": "user", "content": SECRET}]}
+        usage = client.post("/v1/chat/completions", json=body, headers=sent).json()["usage"]
+        streamed = client.post("/v1/chat/completions", json=body | {"stream": True}, headers=sent)
+        assert streamed.status_code == 200
+        first, second = self.spans(came, 2)
+        for span in (first, second):
+            assert (span.service, span.name) == ("m-v1", "llm_request")
+            assert (span.trace_id, span.parent_id) == (self.TRACE, "cd" * 8)
+            assert str(span.known.request_id) == call
+            facts = span.known.facts
+            assert facts["stand_in"] == "yes"
+            assert facts["input_tokens"] == usage["prompt_tokens"]
+            assert facts["output_tokens"] == usage["completion_tokens"]
+            assert 0 <= facts["queue_seconds"] <= facts["first_token_seconds"]  # type: ignore[operator]
+        assert SECRET.encode() not in b"".join(body for _, body in came)
+
+    def test_are_not_sent_of_what_is_not_traced_or_not_answered(
+        self, told: tuple[httpx.Client, list[tuple[str, bytes]]]
+    ) -> None:
+        client, came = told
+        body = {"model": "m-v1", "messages": [{"role": "user", "content": "hello"}]}
+        unwanted = {"traceparent": f"00-{self.TRACE}-{'cd' * 8}-00"}
+        assert client.post("/v1/chat/completions", json=body, headers=unwanted).status_code == 200
+        assert client.post("/v1/chat/completions", json={"model": "other"}).status_code != 200
+        assert client.post("/v1/chat/completions", json=body).status_code == 200
+        (only,) = self.spans(came, 1)
+        assert (only.parent_id, only.trace_id != self.TRACE) == ("", True)
 
 
 class TestChat:

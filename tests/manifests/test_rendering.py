@@ -96,6 +96,18 @@ class TestInferenceService:
         assert "v2" in runtime["spec"]["protocolVersions"]
         assert "--served-model-name={{.Name}}" in runtime["spec"]["containers"][0]["args"]
 
+    def test_the_engine_continues_the_trace_of_a_call_where_spans_are_wanted(self):
+        endpoint = "http://otel-collector.ai-gateway:4318/v1/traces"
+        quiet = serving.serving_runtime("models", "image:1")["spec"]["containers"][0]
+        told = serving.serving_runtime("models", "image:1", traces_endpoint=endpoint)
+        told = told["spec"]["containers"][0]
+        assert set(told["args"]) - set(quiet["args"]) == {f"--otlp-traces-endpoint={endpoint}"}
+        more = [entry for entry in told["env"] if entry not in quiet["env"]]
+        assert {entry["name"]: entry["value"] for entry in more} == {
+            "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf",
+            "OTEL_SERVICE_NAME": "{{.Name}}",
+        }
+
     @pytest.mark.parametrize(("seconds", "failures"), [(1800, 180), (25, 3), (1, 1)])
     def test_the_engine_may_take_as_long_as_the_setting_says_to_start(self, seconds, failures):
         runtime = serving.serving_runtime("models", "image:1", start_seconds=seconds)

@@ -17,6 +17,9 @@ def main(name: str) -> None:
     django.setup()
     # who leads holds a lock for as long as its connection lives, which no pooler may share
     import_module("apps.integrations.postgres.direct").use_for_this_process()
+    from apps.integrations.otlp import sending  # reads the settings
+
+    (sending.start_steps if name == "gate" else sending.start)(name)
     import_module(f"worker.processes.{name}").run_from_settings()
 
 

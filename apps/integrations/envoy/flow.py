@@ -50,6 +50,11 @@ class Flow:
         self.state = State.NOTHING_YET
 
     @property
+    def request_id(self) -> str:
+        """Return the gateway's id of the call; "" before it is told."""
+        return self._asked.headers.get("x-request-id", "")
+
+    @property
     def is_whole(self) -> bool:
         """Tell whether both halves were answered to their ends."""
         return self.state in (State.WHOLE, State.ENDED)

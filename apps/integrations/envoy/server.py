@@ -17,6 +17,7 @@ import grpc
 import grpc.aio
 from envoy.service.ext_proc.v3 import external_processor_pb2_grpc as pb_grpc
 
+from apps.common import spans
 from apps.integrations.envoy.exchange import Exchange
 from apps.integrations.envoy.flow import Flow, State
 
@@ -49,6 +50,7 @@ class Processor(pb_grpc.ExternalProcessorServicer):  # type: ignore[misc]
         """Answer the messages of one call. Raises, unless both halves were answered."""
         exchange = self._begin()
         flow = Flow(exchange, self._patience.judgment)
+        step = spans.Step("judge", dict(context.invocation_metadata() or ()))
         problem, is_whole = "the call did not come to its end", False
         try:
             async with asyncio.timeout(self._patience.call):
@@ -62,6 +64,9 @@ class Processor(pb_grpc.ExternalProcessorServicer):  # type: ignore[misc]
                 await _close(exchange)  # it ended before its last answer went out
             else:
                 self._close(exchange)
+            if step.is_told:
+                step.tell({"request_id": flow.request_id, **exchange.notes()})
+            step.end(failed=not flow.is_over)
         if not is_whole:
             await context.abort(grpc.StatusCode.ABORTED, problem)
 

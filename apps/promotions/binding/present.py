@@ -135,6 +135,8 @@ def settings_of(version: ModelVersion, chosen: Chosen, around: Surroundings) -> 
         "gateway": f"{around.gateway_namespace}/{around.gateway_name}",
         "limit_cost": around.limit_cost,
     }
+    if around.traces_endpoint:
+        found["traces_endpoint"] = around.traces_endpoint
     if served.is_scaled:
         scaling = around.scaling
         found["scaling"] = {

@@ -36,6 +36,7 @@ class Surroundings:
     answers: gateway.Answers
     scaling: scaling.Scaling
     limit_cost: str
+    traces_endpoint: str = ""
 
 
 def surroundings() -> Surroundings:
@@ -59,6 +60,7 @@ def surroundings() -> Surroundings:
             prometheus_url=settings.SCALING_PROMETHEUS_URL,
         ),
         limit_cost=settings.LIMIT_COST,
+        traces_endpoint=settings.SERVING_TRACES_ENDPOINT,
     )
 
 
@@ -78,7 +80,12 @@ def serve(
     model, served = version.registered_model, served_version(version, around, serving_class, with_)
     objects = [
         serving.serving_runtime(
-            names.MODELS, around.image, around.start_seconds, served.runtime, with_
+            names.MODELS,
+            around.image,
+            around.start_seconds,
+            served.runtime,
+            with_,
+            around.traces_endpoint,
         ),
         serving.inference_service(served),
         *gateway.backend_objects(model=model.name, number=version.number),

@@ -37,6 +37,7 @@ PASSED = (
     "USAGE_ARCHIVE_BUCKET", "USAGE_RAW_DAYS", "USAGE_GRACE_HOURS", "STATEMENTS_KEPT_YEARS",
     "REGISTRY_READER_ROLE_ARN",
     "SERVING_IMAGE", "SERVING_S3_ENDPOINT", "SERVING_START_SECONDS", "ENVIRONMENT_NAME",
+    "SERVING_TRACES_ENDPOINT",
     "ENGINES_ON_CPU", "EVALUATION_COST_LIMIT_USD",
     "NOTICE_FILE",
     "OIDC_CLI_CLIENT_ID", "PIPELINE_ISSUER", "PIPELINE_AUDIENCE",
@@ -77,6 +78,11 @@ def issuer(context: Context) -> str:
     return context.env.get("OIDC_ISSUER") or f"http://127.0.0.1:{context.ports('idp', 8090)}"
 
 
+def collector(context: Context) -> str:
+    """Return where the stack's Collector takes OTLP over HTTP."""
+    return f"http://127.0.0.1:{context.ports('otelcol-http', 14318)}"
+
+
 def environment(context: Context) -> dict[str, str]:
     """Return every variable that the product reads."""
     secrets = credentials.folder(context)
@@ -115,6 +121,7 @@ def environment(context: Context) -> dict[str, str]:
         "ENGINES_ON_CPU": str(_is_real_engine(context)),
         "SERVING_IMAGE": SERVING_IMAGE,
         "SERVING_S3_ENDPOINT": s3.endpoint(context).partition("://")[2],
+        "SERVING_TRACES_ENDPOINT": f"{collector(context)}/v1/traces",
         "USAGE_INGEST_TOKEN_FILE": str(secrets / "usage-ingest-token"),
         "SCALING_TOKEN_FILE": str(credentials.scaling_token_file(context)),
         "USAGE_LOG_FILE": str(context.folder("gateway") / "access.log"),

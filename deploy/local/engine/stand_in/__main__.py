@@ -18,6 +18,7 @@ from deploy.local.engine.stand_in.engine import Engine
 from deploy.local.engine.stand_in.metrics import Metrics
 from deploy.local.engine.stand_in.model import BadModel, load_model
 from deploy.local.engine.stand_in.server import Server, log
+from deploy.local.engine.stand_in.spans import Spans
 
 TOKENS_PER_SECOND = 60.0
 
@@ -35,6 +36,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--max-num-seqs", type=int, default=8)
     parser.add_argument("--enable-force-include-usage", action="store_true")
     parser.add_argument("--api-key", nargs="+", default=[])
+    parser.add_argument("--otlp-traces-endpoint", default="")
     parser.add_argument("--scheduling-policy", choices=("fcfs", "priority"), default="fcfs")
     pace = float(os.environ.get("STAND_IN_TOKENS_PER_SECOND", TOKENS_PER_SECOND))
     parser.add_argument("--tokens-per-second", type=float, default=pace, help="0 answers at once")
@@ -64,6 +66,8 @@ def main(arguments: list[str] | None = None) -> int:
     engine = Engine(model, Metrics(names[0]), pace, seats, names[0])
     where, tells = (settings.host, settings.port), settings.enable_force_include_usage
     by_priority = settings.scheduling_policy == "priority"
+    service = os.environ.get("OTEL_SERVICE_NAME") or names[0]
+    endpoint = settings.otlp_traces_endpoint
     with Server(
         where,
         engine,
@@ -71,6 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
         always_tells_usage=tells,
         by_priority=by_priority,
         keys=keys_of(settings.api_key, os.environ),
+        spans=Spans(endpoint, service) if endpoint else None,
     ) as server:
         log(
             f"stand-in (no model is loaded) serves {', '.join(names)} on "

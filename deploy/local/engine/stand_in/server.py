@@ -26,12 +26,14 @@ from deploy.local.engine.stand_in.protocol import (
     FINGERPRINT,
     ApiError,
     Question,
+    Usage,
     answer_body,
     chunk_body,
     opening_chunk,
     parse_question,
     usage_chunk,
 )
+from deploy.local.engine.stand_in.spans import Answered, Spans
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 IDLE_CONNECTION_SECONDS = 300
@@ -55,8 +57,10 @@ class Server(ThreadingHTTPServer):
         always_tells_usage: bool = False,
         by_priority: bool = False,
         keys: tuple[str, ...] = (),
+        spans: Spans | None = None,
     ) -> None:
         self.engine, self.served_names, self.keys = engine, served_names, keys
+        self.spans = spans
         self.always_tells_usage, self.by_priority = always_tells_usage, by_priority
         self.under_way = 0
         self._count_lock = threading.Lock()
@@ -97,6 +101,9 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Server
     request_id = ""
+    waited = 0.0  # seconds for a seat
+    started = 0.0  # by the clock of durations
+    first: float | None = None  # seconds until the first token
     timeout = IDLE_CONNECTION_SECONDS
     GET_PATHS: ClassVar = ("/health", "/ping", "/v1/models", "/version", "/metrics")
     POST_PATHS: ClassVar = (CHAT, COMPLETIONS, EMBEDDINGS, *RERANKS)
@@ -131,6 +138,7 @@ class Handler(BaseHTTPRequestHandler):
         """Answer a chat, a plain completion, an embedding or a rerank."""
         self.server.count(1)
         started, path, status, tokens = time.monotonic(), self.path.partition("?")[0], 500, ""
+        began, usage, self.started, self.first = time.time(), None, started, None
         self.request_id = (self.headers.get("x-request-id") or "")[:128] or uuid.uuid4().hex
         try:
             raw = self._read_body()
@@ -143,7 +151,7 @@ class Handler(BaseHTTPRequestHandler):
             if path in (EMBEDDINGS, *RERANKS):
                 pool = embed if path == EMBEDDINGS else rerank
                 pooled = pool(self.server.engine.model, raw, self.server.served_names)
-                tokens = f" prompt_tokens={pooled.usage.prompt}"
+                usage, tokens = pooled.usage, f" prompt_tokens={pooled.usage.prompt}"
                 self._answer_pooled(pooled)
             else:
                 names, by_priority = self.server.served_names, self.server.by_priority
@@ -160,14 +168,23 @@ class Handler(BaseHTTPRequestHandler):
             status, self.close_connection = 499, True
         finally:
             self.server.count(-1)
-            log(
-                f"POST {path} {status} request_id={self.request_id}{tokens} "
-                f"seconds={time.monotonic() - started:.3f}"
+            took = time.monotonic() - started
+            log(f"POST {path} {status} request_id={self.request_id}{tokens} seconds={took:.3f}")
+            if status == 200 and usage:
+                self._tell(usage, began, took)
+
+    def _tell(self, usage: Usage, began: float, took: float) -> None:
+        """Send the span of an answered request, where spans are wanted."""
+        if self.server.spans:
+            told = self.headers.get("traceparent") or ""
+            self.server.spans.tell(
+                Answered(self.request_id, told, usage, began, self.waited, self.first, took)
             )
 
     def _answer_pooled(self, pooled: Pooled) -> None:
         engine = self.server.engine
         with engine.seat() as waited:
+            self.waited = waited
             engine.metrics.observe("request_queue_time_seconds", waited)
             engine.read(pooled.usage)
             identity = {"id": f"embd-{self.request_id}", "created": int(time.time())}
@@ -179,13 +196,21 @@ class Handler(BaseHTTPRequestHandler):
         identity = {"id": f"{prefix}-{self.request_id}", "created": int(time.time()), "model": name}
         engine = self.server.engine
         seat = engine.seat(question.priority)
-        with seat as waited, closing(engine.speak(plan)) as pieces:
+        with seat as waited, closing(engine.speak(plan)) as spoken:
+            self.waited, pieces = waited, self._timed(spoken)
             engine.metrics.observe("request_queue_time_seconds", waited)
             if question.stream:
                 self._stream(question, plan, identity, pieces)
             else:
                 text = "".join(pieces)
                 self._json(200, answer_body(question, identity, text, plan.reason, plan.usage))
+
+    def _timed(self, pieces: Iterator[str]) -> Iterator[str]:
+        """Yield the pieces, and note when the first came."""
+        for piece in pieces:
+            if self.first is None:
+                self.first = time.monotonic() - self.started
+            yield piece
 
     def _stream(
         self, question: Question, plan: Plan, identity: dict[str, Any], pieces: Iterator[str]

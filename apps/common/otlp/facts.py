@@ -45,7 +45,7 @@ NAMES = {
 # which attribute tells whose request a span is of; the first that is one
 REQUEST_IDS = ("quartermaster.request_id", "guid:x-request-id", "gen_ai.request.id")
 _NAME = re.compile(r"[\w.:/<>@{}\-]{1,120}")
-_TITLE = re.compile(r"[\w.:/<>@{}*()\[\] \-]{1,120}")
+_TITLE = re.compile(r"[\w.:/<>@{}*()\[\]' \-]{1,120}")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 MOST = 10**15  # no honest figure is larger
 UNNAMED = "(no name)"
@@ -71,9 +71,19 @@ def known_of(attributes: Mapping[str, object]) -> Known:
     return Known(next((one for one in ids if one), None), found)
 
 
-def may_leave(key: str) -> bool:
-    """Tell whether a span that the portal's own processes send may carry an attribute."""
-    return key in NUMBERS or key in NAMES or key in REQUEST_IDS
+def leaving(attributes: Mapping[str, object]) -> dict[str, str | int | float]:
+    """Return what of a span's attributes may leave the portal's own processes, by the same names:
+    what would be kept of them, and nothing else.
+    """
+    found: dict[str, str | int | float] = {}
+    for key, value in attributes.items():
+        if key in REQUEST_IDS and (one := _request_id(value)):
+            found[key] = str(one)
+        elif key in NUMBERS and (number := _number(value)) is not None:
+            found[key] = number
+        elif key in NAMES and (text := _text(value)):
+            found[key] = text
+    return found
 
 
 def title(name: object) -> str:
