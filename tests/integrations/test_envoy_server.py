@@ -45,8 +45,12 @@ class Aborted(Exception):
 class Wire:
     """One stream without a network: Envoy's messages in turn, then its end of the stream."""
 
-    def __init__(self, sent, breaks_at=None):
+    def __init__(self, sent, breaks_at=None, metadata=()):
         self.sent, self.breaks_at, self.answers = [*sent], breaks_at, []
+        self.metadata = metadata
+
+    def invocation_metadata(self):
+        return self.metadata
 
     async def read(self):
         return self.sent.pop(0) if self.sent else grpc.aio.EOF

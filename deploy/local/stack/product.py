@@ -37,7 +37,8 @@ PASSED = (
     "USAGE_ARCHIVE_BUCKET", "USAGE_RAW_DAYS", "USAGE_GRACE_HOURS", "STATEMENTS_KEPT_YEARS",
     "REGISTRY_READER_ROLE_ARN",
     "SERVING_IMAGE", "SERVING_S3_ENDPOINT", "SERVING_START_SECONDS", "ENVIRONMENT_NAME",
-    "SERVING_TRACES_ENDPOINT",
+    "SERVING_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_HEADERS_FILE", "LOG_FORMAT",
     "ENGINES_ON_CPU", "EVALUATION_COST_LIMIT_USD",
     "NOTICE_FILE",
     "OIDC_CLI_CLIENT_ID", "PIPELINE_ISSUER", "PIPELINE_AUDIENCE",
@@ -282,6 +283,7 @@ def _gate(context: Context, env: dict[str, str]) -> Part:
         "GATE_LISTEN": address,
         "GATE_HEALTH_LISTEN": f"127.0.0.1:{health}",
         "GATE_DRAIN_SECONDS": "5",  # the stack waits for a part's end for ten
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector(context),  # its step of each call's trace
     }
     ours |= env | vault.prompt_environment(context, vault.GATE)
     part = _process(context, ours, "gate", [context.python, "-m", "worker.processes", "gate"])
