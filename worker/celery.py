@@ -70,7 +70,6 @@ app.conf.beat_schedule = SCHEDULE
 app.conf.imports = [f"worker.tasks.{name}" for name in TASKS]
 
 
-@worker_process_init.connect
 def tell_of_tasks(**_: object) -> None:
     """Tell of the tasks of this process, where somebody wants to hear it."""
     # not before: the settings are not read when this module is
@@ -79,9 +78,12 @@ def tell_of_tasks(**_: object) -> None:
     start("worker")
 
 
-@beat_init.connect
 def tell_of_the_clock(**_: object) -> None:
     """Tell of what the clock starts."""
     from apps.integrations.otlp.sending import start
 
     start("beat")
+
+
+worker_process_init.connect(tell_of_tasks)
+beat_init.connect(tell_of_the_clock)

@@ -1,5 +1,7 @@
 """What the portal's own processes tell of themselves, and that no word of anybody's is in it."""
 
+import asyncio
+import contextlib
 import json
 import logging
 
@@ -11,18 +13,30 @@ from django.urls import reverse
 from opentelemetry.instrumentation.celery import CeleryInstrumentor
 from opentelemetry.instrumentation.django import DjangoInstrumentor
 from opentelemetry.instrumentation.psycopg import PsycopgInstrumentor
-from opentelemetry.trace import get_tracer_provider
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import Status, StatusCode, get_tracer_provider
 
 from apps.accounts.models import User
 from apps.common import spans
 from apps.common.logs import JsonFormatter
 from apps.common.request_ids import RequestIdFilter
+from apps.integrations.envoy.server import Patience, Processor
 from apps.integrations.http import HttpClient
 from apps.integrations.otlp import sending
 from apps.integrations.otlp.client import OtlpClient, headers_of
+from apps.integrations.otlp.exporter import batch_of
 from apps.traces.otlp import read_batch
 from tests.canaries import canary
 from tests.factories import TeamFactory, UserFactory
+from tests.integrations.envoy_talk import (
+    Judge,
+    answer_body,
+    answer_headers,
+    request_body,
+    request_headers,
+)
+from tests.integrations.test_envoy_server import Aborted, Wire
 from worker.tasks.traces import drop_old_spans
 
 ENDPOINT = "http://collector.test:4318"
@@ -162,6 +176,41 @@ class TestSteps:
         assert (only.trace_id, only.parent_id, only.failed) == ("ab" * 16, "cd" * 8, True)
         assert only.known.facts == {"verdict": "passed", "input_tokens": 12}
 
+    def test_of_the_gate_tell_of_each_call_what_it_noted(self, told):
+        call, notes = (
+            "7b0e1f7a-0000-4000-8000-00000000000a",
+            {"verdict": "passed", "basis": "USAGE"},
+        )
+        word = canary("body").word
+        tokens = {"input_tokens": 1200.0, "output_tokens": 30.0, "retry_after": 7.0}
+        judge = Judge(notes=notes | tokens)
+        sent = [
+            request_headers(), request_body(word.encode()), answer_headers(),
+            answer_body(word.encode()),
+        ]  # fmt: skip
+        sent[0].request_headers.headers.headers.add(key="x-request-id", raw_value=call.encode())
+        metadata = (("traceparent", f"00-{'ab' * 16}-{'cd' * 8}-01"), ("x", word))
+
+        async def serve(messages):
+            processor = Processor(lambda: judge, Patience(1, 5))
+            wire = Wire(messages, metadata=metadata)
+            with contextlib.suppress(Aborted):
+                await processor.Process(None, wire)
+            await processor.closed()
+
+        asyncio.run(serve(sent))
+        (whole,) = told.spans
+        assert (whole.service, whole.name) == ("portal", "judge")
+        assert (whole.trace_id, whole.parent_id) == ("ab" * 16, "cd" * 8)
+        assert str(whole.known.request_id) == call
+        assert whole.known.facts == {
+            "verdict": "passed", "basis": "USAGE", "input_tokens": 1200, "output_tokens": 30,
+        }  # fmt: skip
+        assert not whole.failed
+        assert word.encode() not in told.raw
+        asyncio.run(serve(sent[:1]))
+        assert [one.failed for one in told.spans] == [False, True]
+
     def test_are_not_told_where_the_trace_is_not_wanted(self, told):
         step = spans.Step("judge", {"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-00"})
         assert not step.is_told
@@ -175,6 +224,26 @@ class TestSteps:
         assert len(told.spans) == 1  # sent once, and not again
         told.provider.force_flush()
         assert len(told.requests) == 1
+
+
+class TestBatchOf:
+    def test_lets_no_more_leave_than_the_list_names(self):
+        word = canary("everywhere").word
+        provider = TracerProvider(resource=Resource({"service.name": "portal", "host.name": word}))
+        span = provider.get_tracer("t").start_span(f"GET /{word}?x=1 OR 2", attributes={
+            "http.route": "usage/", "http.status_code": 200, "http.url": f"http://p/?q={word}",
+            "db.statement": f"SELECT '{word}'", "http.user_agent": word, "celery.args": word,
+            "error.type": f"a {word}", "quartermaster.request_id": word,
+        })  # fmt: skip
+        span.add_event("exception", {"exception.message": word})
+        span.set_status(Status(StatusCode.ERROR, word))
+        span.end()
+        raw = batch_of([span])
+        assert word.encode() not in raw
+        (found,) = read_batch(raw).spans
+        assert (found.name, found.failed) == ("(no name)", True)
+        assert found.known.facts == {"route": "usage/", "status": 200}
+        assert found.known.request_id is None
 
 
 class TestStart:

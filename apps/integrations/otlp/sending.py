@@ -64,7 +64,7 @@ def start(service: str) -> None:
 def instrument(provider: TracerProvider) -> None:
     """Have pages, tasks and statements told."""
     DjangoInstrumentor().instrument(tracer_provider=provider, excluded_urls=NOT_TOLD)
-    CeleryInstrumentor().instrument(tracer_provider=provider)
+    CeleryInstrumentor().instrument(tracer_provider=provider)  # type: ignore[no-untyped-call]
     PsycopgInstrumentor().instrument(tracer_provider=provider)
 
 
