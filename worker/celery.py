@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from celery import Celery, Task
-from celery.signals import beat_init, worker_process_init
+from celery.signals import worker_process_init
 
 from apps.common.tasks import HINT_SECONDS
 from worker.schedule import SCHEDULE
@@ -78,12 +78,4 @@ def tell_of_tasks(**_: object) -> None:
     start("worker")
 
 
-def tell_of_the_clock(**_: object) -> None:
-    """Tell of what the clock starts."""
-    from apps.integrations.otlp.sending import start
-
-    start("beat")
-
-
 worker_process_init.connect(tell_of_tasks)
-beat_init.connect(tell_of_the_clock)
