@@ -47,7 +47,8 @@ KINDS = (
     "argo-cd/*",
 )
 # the last are of Kubernetes itself, which no definition of ours describes
-OURS = [*rendered(), *shipped(), *chart.kept()]
+SOFTWARE = shipped(["deploy/argocd/software/*.yaml"])
+OURS = [*rendered(), *shipped(), *SOFTWARE, *chart.kept()]
 INFERENCE_SERVICE = serving.inference_service(VERSION)
 
 

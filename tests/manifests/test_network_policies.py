@@ -6,10 +6,12 @@ No plugin runs in tests, so nothing is enforced here: the API server checks the 
 
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
+from typing import ClassVar
 
 import pytest
 import yaml
 
+from tests.delivery import chart
 from tests.manifests.objects import ROOT, rendered
 
 FILE = ROOT / "deploy/argocd/platform/networkpolicies.yaml"
@@ -163,6 +165,45 @@ class TestEngines:
             for port in container["ports"]
         }
         assert ports == {8080}
+
+
+class TestTheChartsPods:
+    """The pods of the portal's chart, by the labels that they really have, and by its own rules of
+    whom each may ask.
+    """
+
+    PODS: ClassVar = {
+        name: Pod(
+            one["metadata"].get("namespace", "quartermaster"),
+            one["spec"]["template"]["metadata"]["labels"],
+        )
+        for name, one in chart.of_kind("Deployment", chart.kept()).items()
+    }
+
+    def ports_asked(self, name, other):
+        """The ports of another pod that a process may ask, by the chart."""
+        policy = chart.of_kind("NetworkPolicy", chart.kept())[name]
+        return {
+            entry["port"]
+            for rule in policy["spec"]["egress"]
+            if any(is_peer(peer, other, self.PODS[name].namespace) for peer in rule["to"])
+            for entry in rule["ports"]
+        }
+
+    @pytest.mark.parametrize(
+        ("namespace", "asked"),
+        [("models", {"gate", "scraper", "web"}), ("evals", {"scraper", "worker"})],
+    )
+    def test_reach_engines_where_both_sides_let_them(self, namespace, asked):
+        target = engine(namespace)
+        let_in = {name for name, pod in self.PODS.items() if lets("ingress", target, pod, 8080)}
+        assert let_in == asked
+        assert all(8080 in self.ports_asked(name, target) for name in let_in)
+
+    def test_tell_spans_to_the_ports_that_take_no_records(self):
+        for name, pod in self.PODS.items():
+            assert lets("ingress", THE_COLLECTOR, pod, SPANS_HTTP)
+            assert self.ports_asked(name, THE_COLLECTOR) == {SPANS_GRPC, SPANS_HTTP}, name
 
 
 class TestCollector:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from deploy.local.platform.upstream import UPSTREAM
+from tests.delivery import chart
 from tests.local.test_cluster_manifests import REAL, spec_schema
 from tests.manifests.objects import ROOT, named, shipped
 
@@ -118,8 +119,8 @@ class TestVersions:
         (row,) = [line for line in SAID.splitlines() if line.startswith(f"| `{name}` |")]
         main = [chart for chart in charts(name) if not re.search("-crds?(-|$)", chart)]
         assert main
-        for chart in main:
-            assert f"{chart} {charts(name)[chart][0]}" in row
+        for one in main:
+            assert f"{one} {charts(name)[one][0]}" in row
 
     def test_of_every_chart_the_readme_says_whether_it_was_rendered(self):
         table = SAID.partition("## What was checked")[2]
@@ -165,6 +166,25 @@ class TestWhatTheyMustFit:
         assert (
             made["namespace"] == APPLICATIONS["otel-collector"]["spec"]["destination"]["namespace"]
         )
+
+    def test_the_collector_delivers_to_the_portals_service_and_is_let_in_there(self):
+        told = {one["name"]: one["value"] for one in values("otel-collector")["extraEnvs"]}
+        service = chart.of_kind("Service", chart.kept())["portal"]
+        (port,) = service["spec"]["ports"]
+        place = f"{service['metadata']['name']}.{service['metadata']['namespace']}"
+        assert told["PORTAL_URL"] == f"http://{place}.svc.cluster.local:{port['port']}"
+        web = chart.of_kind("NetworkPolicy", chart.kept())["web"]
+        let_in = [
+            (
+                peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"],
+                peer["podSelector"]["matchLabels"]["app.kubernetes.io/name"],
+            )
+            for rule in web["spec"]["ingress"]
+            for peer in rule["from"]
+            if "podSelector" in peer
+        ]
+        namespace = APPLICATIONS["otel-collector"]["spec"]["destination"]["namespace"]
+        assert (namespace, values("otel-collector")["nameOverride"]) in let_in
 
     def test_karpenter_knows_the_cluster_by_the_name_that_its_machines_look_for(self):
         (node_class,) = shipped(["deploy/karpenter/ec2nodeclass.yaml"])
