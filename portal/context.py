@@ -62,6 +62,7 @@ SECTIONS = (
         EVERYBODY,
         "Delivery",
     ),  # fmt: skip
+    Section("Objectives", "gauge", "slo:objective_list", ("/objectives/",), EVERYBODY, "Delivery"),
     Section(
         "Pipelines",
         "terminal",

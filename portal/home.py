@@ -21,8 +21,21 @@ from apps.common.simulated import Simulated
 from apps.fleet.simulated import stand_in_versions
 from apps.promotions import serving
 from apps.promotions.serving import ServingState
+from apps.slo import queries as objectives
+from apps.slo.queries import Line
 
 SHOWN = 12
+
+
+@dataclass(frozen=True)
+class ModelLine:
+    """A model that the person looks after: what its callers meet, and the objective of it that
+    stands worst; None where it has none.
+    """
+
+    model: RegisteredModel
+    serving: ServingState
+    objective: Line | None
 
 
 @dataclass(frozen=True)
@@ -102,13 +115,17 @@ def _grant_lines(grants: list[Grant], now: datetime) -> tuple[list[Balance], lis
     return list(left.values()), [GrantLine(grant, meters.get(grant.pk)) for grant in grants]
 
 
-def models_of(user: User, now: datetime) -> list[tuple[RegisteredModel, ServingState]]:
-    """Return the models the person looks after, with what their callers meet: their team's, or all
-    for those who oversee. Three queries, four more where a version sleeps.
+def models_of(user: User, now: datetime) -> list[ModelLine]:
+    """Return the models the person looks after, with what their callers meet and count on: their
+    team's, or all for those who oversee. Five queries, four more where a version sleeps.
     """
     models = RegisteredModel.objects.visible_to(user).select_related("owner_team")
     if not user.has_role(*SEES_EVERY_MODEL):
         models = models.filter(owner_team=user.team_id)
     found = list(models[:SHOWN])
     states = serving.states(found, now)
-    return [(model, states[model.pk]) for model in found]
+    promised = objectives.of_models(found, now)
+    return [
+        ModelLine(model, states[model.pk], next(iter(promised.get(model.pk, ())), None))
+        for model in found
+    ]

@@ -276,10 +276,26 @@ PRIVILEGES: dict[str, May] = {
         update=AllBut(("promotion", "kind", "correlation_id", "fields", "asked_at")),
     ),
     "promotions.RolloutPhase": FACT,
+    "promotions.RolloutHold": May(insert=True, update=("ended_at", "lifted_by", "reason")),
+    # objectives
+    "slo.Objective": May(
+        insert=True,
+        update=(
+            "target_percent",
+            "threshold_ms",
+            "window_days",
+            "holds_rollouts",
+            "revision",
+            "set_at",
+            "ended_at",
+        ),
+    ),
+    "slo.ObjectiveRevision": FACT,
+    "slo.Standing": May(insert=True, update=AllBut(("objective",)), delete=True),
     # incidents
     "incidents.Episode": May(
         insert=True,
-        update=AllBut(("kind", "rollout", "opened_at", "correlation_id")),
+        update=AllBut(("kind", "rollout", "registered_model", "opened_at", "correlation_id")),
     ),
     "incidents.EpisodeNote": May(insert=True, update=("sent_at",)),
     # usage
@@ -299,6 +315,7 @@ PRIVILEGES: dict[str, May] = {
     "metering.DirtyHour": May(insert=True, update=("marked_at",), delete=True),
     "metering.SealedHour": FACT,
     "metering.Performance": May(insert=True, update=AllBut(("version",))),
+    "metering.MetCalls": May(insert=True, delete=True),
     "metering.LateUsage": FACT,
     "metering.LostCall": May(insert=True, delete=True),
     "metering.CountDifference": FACT,

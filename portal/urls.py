@@ -26,6 +26,7 @@ from apps.oversight.urls import api_urlpatterns as oversight_api
 from apps.promotions.urls import api_urlpatterns as promotions_api
 from apps.promotions.urls import urlpatterns as promotions_pages
 from apps.prompts.urls import api_urlpatterns as prompts_api
+from apps.slo.urls import api_urlpatterns as slo_api
 from apps.traces.ingest import traces
 from portal import views
 from portal.api import Document, UnknownAddress
@@ -97,6 +98,7 @@ pages: list[URLPattern | URLResolver] = [
     path("registry/", include("apps.catalog.verification.urls")),
     path("evaluations/", include(([*evaluations.pages, *evals_pages], "evals"))),
     path("", include(([charts_page, *promotions_pages], "promotions"))),
+    path("objectives/", include("apps.slo.urls")),
     path("incidents/", include("apps.incidents.urls")),
     path("fleet/", include("apps.fleet.urls")),
     path("fleet/", include("apps.capacity.urls")),
@@ -130,6 +132,7 @@ api: list[URLPattern | URLResolver] = [
     *evaluations.api,
     *suites_api,
     *promotions_api,
+    *slo_api,
     *incidents_api,
     *fleet_api,
     *capacity_api,

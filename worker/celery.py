@@ -30,6 +30,7 @@ TASKS = (
     "chargeback",
     "prompts",
     "gateway",
+    "slo",
     "incidents",
     "oversight",
 )

@@ -150,6 +150,12 @@ PERIODIC: dict[str, dict[str, Any]] = {
         "schedule": crontab(minute=20),
         "options": {"expires": 3600},
     },
+    # Forgets the five minutes that no burn rate looks back to. If it stops, only their table grows.
+    "forget-steps": {
+        "task": "metering.forget_steps",
+        "schedule": crontab(minute=50),
+        "options": {"expires": 3600},
+    },
     # An hour is sealed some hours after its end. If it stops, pages say that less is sealed than
     # could be, and no month can be closed.
     "seal-hours": {
@@ -243,6 +249,13 @@ PERIODIC: dict[str, dict[str, Any]] = {
     "tell-overdue-emergencies": {
         "task": "promotions.tell_overdue_emergencies",
         "schedule": 300.0,
+    },
+    # Works out how objectives stand. If it stops, pages say of which time their figures are, and no
+    # incident begins or ends by them.
+    "measure-objectives": {
+        "task": "slo.measure",
+        "schedule": 60.0,
+        "options": {"expires": 60},
     },
     # Holds incidents against what the rollouts say. If it stops, an incident begins and ends late
     # here and in ServiceNow.

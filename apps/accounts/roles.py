@@ -19,6 +19,8 @@ USES_MODELS = (Role.TEAM_LEAD, Role.DEVELOPER, Role.MODEL_OWNER)
 ASKS_FOR_MODELS = (Role.TEAM_LEAD, Role.MODEL_OWNER)
 # pause, resume, retry, abort and roll back any rollout; owners of the model steer its own
 STEERS_ROLLOUTS = (Role.REVIEWER, Role.PLATFORM_ENGINEER)
+# set what the callers of any model may count on; owners of a model for its own
+SETS_OBJECTIVES = (Role.PLATFORM_ENGINEER,)
 # are told of what failed: owners of their own models, platform engineers of all
 MENDS_MODELS = (Role.MODEL_OWNER, Role.PLATFORM_ENGINEER)
 # say what a contract for machines costs
@@ -149,6 +151,7 @@ ABILITIES = (
     Ability("register models and publish versions", OWNS_MODELS, "models of their own team"),
     Ability("pause, resume, retry, abort and roll back rollouts", STEERS_ROLLOUTS),
     Ability("roll a version forward in an emergency", DECLARES_EMERGENCIES),
+    Ability("set what the callers of every model may count on", SETS_OBJECTIVES),
     Ability("say what a contract for machines costs", SETS_MACHINE_PRICES),
     Ability("count quarantined usage again, or leave it out", MENDS_USAGE),
     Ability("have the document of a statement made again", MENDS_DOCUMENTS),

@@ -9,7 +9,7 @@ from django.db.models import F, Max
 
 from apps.audit.actions import System, record
 from apps.audit.models import Action
-from apps.catalog.models import ModelVersion
+from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.common.tasks import enqueue_on_commit
 from apps.incidents.models import Episode, EpisodeNote
 from apps.promotions.models import Rollout
@@ -26,14 +26,16 @@ def open_episode(
     now: datetime,
     rollout: Rollout | None = None,
     version: ModelVersion | None = None,
+    model: RegisteredModel | None = None,
+    is_page: bool = False,
 ) -> Episode | None:
-    """Open an episode of this kind for a rollout, or for a version itself; None where one is open
-    already.
+    """Open an episode of this kind for a rollout, for a version itself, or for a model with the
+    version that serves of it; None where one is open already. is_page: people are paged.
     """
     about = rollout.model_version if rollout else version
     episode = Episode(
-        kind=kind, rollout=rollout, model_version=about, words=words, opened_at=now,
-        noted_at=now, next_check_at=now,
+        kind=kind, rollout=rollout, model_version=about, registered_model=model, words=words,
+        is_page=is_page, opened_at=now, noted_at=now, next_check_at=now,
     )  # fmt: skip
     episode.correlation_id = f"quartermaster:episode:{episode.pk}"
     try:
@@ -41,24 +43,29 @@ def open_episode(
             episode.save(force_insert=True)
     except IntegrityError:
         return None
-    data = {"kind": str(kind), "message": words, "version": str(episode.model_version)}
+    data: dict[str, object] = {
+        "kind": str(kind), "message": words, "version": str(episode.model_version),
+    }  # fmt: skip
     if rollout is not None:
         data["rollout"] = str(rollout.pk)
+    if is_page:
+        data["paged"] = True
     record(action=Action.INCIDENT_BEGAN, actor=WATCHER, target=episode, now=now, data=data)
     _wake(episode)
     return episode
 
 
 @transaction.atomic
-def note_again(*, episode: Episode, words: str, now: datetime) -> bool:
-    """Keep that an open episode goes on with other words, or fired again after a pause. False where
-    it was closed meanwhile.
+def note_again(*, episode: Episode, words: str, now: datetime, is_page: bool = False) -> bool:
+    """Keep that an open episode goes on with other words, or fired again after a pause. is_page:
+    people are paged by now; whoever was, stays so. False where it was closed meanwhile.
     """
     rows = Episode.objects.open().select_for_update(of=("self",)).filter(pk=episode.pk)
     if not rows.exists():
         return False
     _note(episode, words, now)
-    rows.update(words=words, noted_at=now, quiet_since=None, **_due(now))
+    paged = {"is_page": True} if is_page else {}
+    rows.update(words=words, noted_at=now, quiet_since=None, **paged, **_due(now))
     data = {"message": words}
     record(action=Action.INCIDENT_AGAIN, actor=WATCHER, target=episode, now=now, data=data)
     _wake(episode)

@@ -1,9 +1,9 @@
 """What went wrong with what serves or with its calls, or could: an episode from its first sign
 until it is over, whatever comes and goes in between, and its incident in ServiceNow.
 
-An episode opens and closes by what the rows of rollouts, versions and guard hits say; nobody closes
-one by hand. ServiceNow gets one incident for each, found again by its correlation id, and a note
-for whatever follows.
+An episode opens and closes by what the rows of rollouts, versions, guard hits, objectives and
+measurements say; nobody closes one by hand. ServiceNow gets one incident for each, found again by
+its correlation id, and a note for whatever follows.
 """
 
 import uuid
@@ -13,10 +13,11 @@ from django.db.models import Q, Value
 from django.db.models.functions import Cast, Concat
 
 from apps.accounts.models import User
-from apps.catalog.models import ModelVersion
+from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.common.leases import Reconciled
 from apps.promotions.models import Rollout
 
+OF_VERSIONS = ("QUARANTINED", "GUARD", "SATURATED")  # kinds, of no rollout
 VERSION_NAME = Concat(
     "model_version__registered_model__name",
     Value("-v"),
@@ -41,8 +42,9 @@ class EpisodeQuerySet(models.QuerySet["Episode"]):
 
 
 class Episode(Reconciled):
-    """One thing that went wrong with one rollout, or with a version itself. rollout: None of those.
-    words: what is wrong, as last seen.
+    """One thing that went wrong with one rollout, with a version itself, or with a model. rollout:
+    None of the last two; registered_model: of the last alone, whose model_version is the one that
+    served when it began. words: what is wrong, as last seen. is_page: people were paged for it.
 
     quiet_since: since when nothing of it was seen; it is over when that lasts. reason, message: why
     ServiceNow could not be told, and what to do; "" where all is well.
@@ -55,6 +57,8 @@ class Episode(Reconciled):
         ROLLOUT_FAILED = "ROLLOUT_FAILED", "Rollout failed"
         QUARANTINED = "QUARANTINED", "Version not to be trusted"
         GUARD = "GUARD", "Calls blocked by the guard"
+        BURN = "BURN", "Error budget burns"
+        SATURATED = "SATURATED", "No room for callers"
 
     class Status(models.TextChoices):
         """Open until what went wrong is seen to be right again."""
@@ -77,6 +81,10 @@ class Episode(Reconciled):
     model_version = models.ForeignKey(
         ModelVersion, on_delete=models.PROTECT, related_name="episodes"
     )
+    registered_model = models.ForeignKey(
+        RegisteredModel, null=True, blank=True, on_delete=models.PROTECT, related_name="episodes"
+    )
+    is_page = models.BooleanField(default=False)
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.OPEN)
     words = models.TextField()
     opened_at = models.DateTimeField()
@@ -106,13 +114,23 @@ class Episode(Reconciled):
             ),
             models.UniqueConstraint(
                 fields=("kind", "model_version"),
-                condition=Q(status="OPEN", kind__in=("QUARANTINED", "GUARD")),
+                condition=Q(status="OPEN", kind__in=OF_VERSIONS),
                 name="episode_one_open_of_a_version",
             ),
+            models.UniqueConstraint(
+                fields=("kind", "registered_model"),
+                condition=Q(status="OPEN", kind="BURN"),
+                name="episode_one_open_of_a_model",
+            ),
             models.CheckConstraint(
-                condition=Q(kind__in=("QUARANTINED", "GUARD"), rollout=None)
-                | (~Q(kind__in=("QUARANTINED", "GUARD")) & Q(rollout__isnull=False)),
+                condition=Q(kind__in=(*OF_VERSIONS, "BURN"), rollout=None)
+                | (~Q(kind__in=(*OF_VERSIONS, "BURN")) & Q(rollout__isnull=False)),
                 name="episode_of_a_rollout_or_a_version",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="BURN", registered_model__isnull=False)
+                | (~Q(kind="BURN") & Q(registered_model=None)),
+                name="episode_of_a_model_where_its_budget_burns",
             ),
             models.CheckConstraint(
                 condition=Q(status="OPEN", closed_at__isnull=True)

@@ -26,6 +26,8 @@ WHAT = {
     Episode.Kind.ROLLOUT_FAILED: "could not be rolled out",
     Episode.Kind.QUARANTINED: "is not to be trusted any more",
     Episode.Kind.GUARD: "has calls that the gateway's guard blocks",
+    Episode.Kind.BURN: "uses up its error budget too fast",
+    Episode.Kind.SATURATED: "has no room for its callers",
 }
 AWAY, UNTRUE, REFUSED, TWO, GONE = "AWAY", "UNTRUE", "REFUSED", "TWO_INCIDENTS", "GONE"
 
@@ -125,6 +127,13 @@ def _end(row: Episode, incident: Incident, servicenow: ServiceNowClient, now: da
     records.record_ended(row=row, report=Episode.Report.RESOLVED, now=now)
 
 
+def _urgency(row: Episode) -> str:
+    """Return how urgent it is: 1 high, 2 medium. A budget that burns slowly pages nobody."""
+    if row.kind == Episode.Kind.BURN:
+        return "1" if row.is_page else "2"
+    return "2" if row.kind in (Episode.Kind.ROLLOUT_FAILED, Episode.Kind.SATURATED) else "1"
+
+
 def _fields(row: Episode) -> dict[str, str]:
     """Return what the incident says when it is opened. Impact and urgency are ServiceNow's 1 high
     to 3 low; its priority follows from them.
@@ -140,7 +149,7 @@ def _fields(row: Episode) -> dict[str, str]:
             )
         ),
         "impact": "2",
-        "urgency": "2" if row.kind == Episode.Kind.ROLLOUT_FAILED else "1",
+        "urgency": _urgency(row),
         "correlation_id": row.correlation_id,
         "correlation_display": "Quartermaster",
     }

@@ -11,6 +11,12 @@ from apps.promotions.gates import short
 from apps.promotions.models import Rollout
 
 Kind = Episode.Kind
+# why an episode that hangs on no rollout is over
+OVER: dict[str, str] = {
+    Kind.GUARD: "The guard has blocked no more of its calls.",
+    Kind.BURN: "Its error budget burns no faster than it may any more.",
+    Kind.SATURATED: "There is room for its callers again.",
+}
 DRIFTED = "What serves is not what was approved."
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 Status = Rollout.Status
@@ -59,9 +65,9 @@ def _brief(value: object) -> str:
 
 
 def over(kind: str, rollout: Rollout | None) -> str:
-    """Return why an episode is over, in words. rollout: None for one of a version itself."""
-    if kind == Kind.GUARD:
-        return "The guard has blocked no more of its calls."
+    """Return why an episode is over, in words. rollout: None for one of a version or a model."""
+    if kind in OVER:
+        return OVER[kind]
     if rollout is None:
         return "Nothing of the version serves callers or is on its way to them any more."
     if rollout.status == Status.ABORTED:

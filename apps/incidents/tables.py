@@ -40,7 +40,8 @@ EPISODES = Table(
     empty=Empty(
         "No incident yet",
         "One begins when what serves is not what was approved, when a rollout fails, when a "
-        "version turns out to be something else, or when the guard blocks calls of a model.",
+        "version turns out to be something else, when the guard blocks calls of a model, when an "
+        "error budget burns too fast, or when a version has no room for its callers.",
         icon="triangle-alert",
     ),
 )  # fmt: skip

@@ -1,4 +1,9 @@
-"""Holding the open episodes against what the rollouts, the versions and the guard say now."""
+"""Holding the open episodes against what the rollouts, the versions, the guard, the objectives and
+what was measured say now.
+
+Where an objective says so, an episode of a budget that burns fast holds the rollouts of its model:
+until it is over, or until somebody lets them go on.
+"""
 
 import logging
 from collections.abc import Callable
@@ -10,11 +15,14 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
-from apps.catalog.models import ModelVersion
+from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.incidents import actions, signs
 from apps.incidents.blocked import blocked
+from apps.incidents.burning import burns
 from apps.incidents.models import Episode
+from apps.incidents.saturated import saturated
 from apps.incidents.signs import Sign
+from apps.promotions.holding.actions import hold_rollouts, release_rollouts
 from apps.promotions.models import Rollout
 
 # What changes from look to look is one note a minute, not one a look.
@@ -28,31 +36,58 @@ Subject = tuple[str, object]  # kind, and the row's key: a rollout's, or a versi
 
 @dataclass(frozen=True)
 class Found:
-    """One sign of trouble, and what it is about."""
+    """One sign of trouble, and what it is about. is_page: people are paged for it. holds: rollouts
+    of the model are held meanwhile.
+    """
 
     sign: Sign
     rollout: Rollout | None = None
     version: ModelVersion | None = None
+    model: RegisteredModel | None = None
+    is_page: bool = False
+    holds: bool = False
 
 
 def watch_rollouts(now: datetime) -> None:
     """Open an episode for each new sign of trouble, note what changed or came back, and close what
-    has been right for long enough; one that cannot be written holds up no other. Four queries
+    has been right for long enough; one that cannot be written holds up no other. Six queries
     where nothing is wrong.
     """
-    found = _of_rollouts() | _of_versions(now) | _of_guard(now)
+    found = _of_rollouts() | _of_versions(now) | _of_guard(now) | _of_burns(now)
+    found |= _of_saturated(now)
     for episode in Episode.objects.open().select_related(
-        "rollout", "model_version__registered_model"
+        "rollout", "model_version__registered_model", "registered_model"
     ):
-        subject = (episode.kind, episode.rollout_id or episode.model_version_id)
+        subject = (episode.kind, _about(episode))
         seen = found.pop(subject, None)
         _alone(partial(_go_on, episode, seen, now), f"the incident {episode.pk}")
     for (kind, _), one in found.items():
-        begin = partial(
-            actions.open_episode, kind=kind, rollout=one.rollout, version=one.version,
-            words=one.sign.words, now=now,
+        _alone(partial(_begin, kind, one, now), f"an incident of {one.rollout or one.version}")
+
+
+def _about(episode: Episode) -> object:
+    """Return the key of what an episode is about."""
+    return episode.registered_model_id or episode.rollout_id or episode.model_version_id
+
+
+def _begin(kind: str, found: Found, now: datetime) -> None:
+    episode = actions.open_episode(
+        kind=kind, rollout=found.rollout, version=found.version, model=found.model,
+        words=found.sign.words, is_page=found.is_page, now=now,
+    )  # fmt: skip
+    if episode is not None:
+        _hold(episode, found, now)
+
+
+def _hold(episode: Episode, found: Found, now: datetime) -> None:
+    """Hold the rollouts of a model where an objective says so; what somebody lifted is not held
+    again by the same episode.
+    """
+    if found.holds and found.model is not None:
+        hold_rollouts(
+            model=found.model, cause=episode.correlation_id, words=found.sign.words,
+            actor=actions.WATCHER, now=now,
         )  # fmt: skip
-        _alone(begin, f"an incident of {one.rollout or one.version}")
 
 
 def _alone(step: Callable[[], object], what: str) -> None:
@@ -101,22 +136,49 @@ def _of_guard(now: datetime) -> dict[Subject, Found]:
     }
 
 
+def _of_burns(now: datetime) -> dict[Subject, Found]:
+    """Return the models whose error budget burns too fast."""
+    return {
+        (Episode.Kind.BURN, burn.model.pk): Found(
+            Sign(Episode.Kind.BURN, burn.words),
+            version=burn.version,
+            model=burn.model,
+            is_page=burn.is_page,
+            holds=burn.holds,
+        )
+        for burn in burns(now)
+    }
+
+
+def _of_saturated(now: datetime) -> dict[Subject, Found]:
+    """Return the versions that have had no room for their callers for a while."""
+    kind = Episode.Kind.SATURATED
+    return {
+        (kind, version.pk): Found(Sign(kind, words), version=version)
+        for version, words in saturated(now)
+    }
+
+
 def _go_on(episode: Episode, found: Found | None, now: datetime) -> None:
     ended = episode.rollout is not None and episode.rollout.status in signs.ENDED
     if found is not None:
-        _see(episode, found.sign.words, now)
+        _see(episode, found, now)
+        _hold(episode, found, now)
     elif ended or _is_quiet(episode, now):
         words = signs.over(episode.kind, episode.rollout)
         actions.close_episode(episode=episode, words=words, now=now)
+        release_rollouts(cause=episode.correlation_id, actor=actions.WATCHER, now=now)
     elif episode.quiet_since is None:
         actions.begin_quiet(episode=episode, now=now)
 
 
-def _see(episode: Episode, words: str, now: datetime) -> None:
+def _see(episode: Episode, found: Found, now: datetime) -> None:
+    words = found.sign.words
     came_back = episode.quiet_since is not None
     changed = words != episode.words and now - episode.noted_at >= NOTE_PAUSE
-    if came_back or changed:
-        actions.note_again(episode=episode, words=words, now=now)
+    pages = found.is_page and not episode.is_page
+    if came_back or changed or pages:
+        actions.note_again(episode=episode, words=words, is_page=found.is_page, now=now)
 
 
 def _is_quiet(episode: Episode, now: datetime) -> bool:

@@ -27,6 +27,7 @@ from apps.metering import days, sealing, settled, store
 from apps.metering.access_log import Entry, UsageRecord
 from apps.metering.estimates import with_estimates
 from apps.metering.gate import actions as gate
+from apps.metering.met import actions as met
 from apps.metering.models import DirtyHour, EngineHour, HourlyUsage, LogPosition
 from apps.metering.quarantine.models import Doubt, QuarantinedRecord
 from apps.metering.screening import Known, doubt_of
@@ -264,10 +265,14 @@ def mark_hours(hours: set[datetime], now: datetime) -> None:
 
 
 @transaction.atomic
-def roll_up_hours(*, hours: Collection[datetime], now: datetime) -> int:
+def roll_up_hours(
+    *, hours: Collection[datetime], now: datetime, looked_at: datetime | None = None
+) -> int:
     """Recompute the dirty ones of some hours of one day from their events; return how many. None
     while that day must be brought back from the archive first; what another worker has is left to
     it.
+
+    looked_at: the moment from which burn rates look back; now where left out.
 
     The marks are locked first: a batch that arrives meanwhile waits for us, then marks its hours
     again. While there is a mark, its day is not dropped.
@@ -280,6 +285,7 @@ def roll_up_hours(*, hours: Collection[datetime], now: datetime) -> int:
     with closing(_summed(marked, now)) as rows:
         while together := list(islice(rows, ROWS_AT_ONCE)):
             HourlyUsage.objects.bulk_create(together)
+    met.sum_up(marked, now=looked_at or now)
     settled.take_in(marked, now)
     DirtyHour.objects.filter(hour__in=marked).delete()
     return len(marked)

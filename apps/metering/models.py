@@ -17,6 +17,7 @@ from apps.metering.archive import models as archive_models  # noqa: F401
 from apps.metering.backfill import models as backfill_models  # noqa: F401
 from apps.metering.gate import models as gate_models  # noqa: F401
 from apps.metering.gate.counts import Basis
+from apps.metering.met import models as met_models  # noqa: F401
 from apps.metering.performance import models as performance_models  # noqa: F401
 from apps.metering.quarantine.models import Doubt
 from apps.metering.via import VIA

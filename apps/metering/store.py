@@ -3,7 +3,7 @@ outgrown (stores/base.py says what a store does). They are kept by UTC day, and 
 is stored once.
 """
 
-from collections.abc import Collection, Generator, Iterable, Mapping, Set
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence, Set
 from contextlib import closing
 from datetime import date, datetime, timedelta
 from itertools import groupby
@@ -48,6 +48,7 @@ from apps.metering.screening import Known
 from apps.metering.stores.base import store
 from apps.promotions.rollouts.health import Calls
 
+SumsOf = Callable[[QuerySet[UsageEvent]], Generator[dict[str, Any]]]
 DIMENSIONS = ("cost_center", "team", "model", "version")
 TOKENS = ("input_tokens", "cached_input_tokens", "output_tokens")
 TAKEN_OUT = f"""
@@ -203,7 +204,8 @@ def hour_sums(hours: Collection[datetime]) -> Generator[dict[str, Any]]:
     hours: their starts, of one day.
     """
     wanted = frozenset(hours)
-    with closing(_exact_sums(min(hours), max(hours) + HOUR)) as sums:
+    whole = exact_sums(min(hours), max(hours) + HOUR, _sums_of, _CALLS)
+    with closing(whole) as sums:
         for row in sums:
             if row["hour"] in wanted:
                 yield row
@@ -221,16 +223,20 @@ def keys_by_hour() -> QuerySet[Any]:
 _CALLS = [f"{outcome.value.lower()}_calls" for outcome in Outcome]
 
 
-def _exact_sums(start: datetime, end: datetime) -> Generator[dict[str, Any]]:
-    """Yield the sums of each hour of [start, end), of the calls alone that count."""
+def exact_sums(
+    start: datetime, end: datetime, sums_of: SumsOf, counts: Sequence[str]
+) -> Generator[dict[str, Any]]:
+    """Yield what the calls of [start, end) come to, of those alone that count. sums_of: sums some
+    calls; counts: the keys of a sum that together count each of its calls once.
+    """
     raw = store()
     known = raw.known(start, end)  # before the calls are read: of each of these there is a call
     if known is None:
-        yield from _sums_of(raw.counted(start, end))
+        yield from sums_of(raw.counted(start, end))
         return
-    found = list(_sums_of(raw.calls().filter(occurred_at__gte=start, occurred_at__lt=end)))
-    if known != sum(row[name] for row in found for name in _CALLS):
-        found = list(_sums_of(raw.counted(start, end)))
+    found = list(sums_of(raw.calls().filter(occurred_at__gte=start, occurred_at__lt=end)))
+    if known != sum(row[name] for row in found for name in counts):
+        found = list(sums_of(raw.counted(start, end)))
     yield from found
 
 

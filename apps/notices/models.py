@@ -25,7 +25,7 @@ class Kind(models.TextChoices):
     WAITS = "WAITS", "Waits for your decision"
     DECIDED = "DECIDED", "What became of what you asked for"
     ROLLOUT = "ROLLOUT", "Rollouts that ended, went back or wait for you"
-    INCIDENT = "INCIDENT", "Incidents: what serves is not what was approved"
+    INCIDENT = "INCIDENT", "Incidents: what serves is not what was approved, or fails its callers"
     EMERGENCY = "EMERGENCY", "Emergencies: versions rolled forward at once"
     VERSION = "VERSION", "Versions and evaluations that failed"
     BUDGET = "BUDGET", "Budgets that run out"

@@ -31,6 +31,7 @@ from apps.promotions.binding.actions import void_if_changed
 from apps.promotions.changes.gate import gate_of
 from apps.promotions.emergencies.models import Emergency
 from apps.promotions.gates import blocked, evaluate_gates
+from apps.promotions.holding.models import RolloutHold
 from apps.promotions.models import Approval, Promotion, PromotionQuerySet, Rollout
 from apps.promotions.policy.queries import rules_for
 
@@ -44,11 +45,12 @@ class WrongRolloutState(DomainError):
 
 
 class WaitCode(StrEnum):
-    """FROZEN: a freeze window. CHANGE: its change in ServiceNow. CONDITION: what must hold for an
-    approval does not hold.
+    """FROZEN: a freeze window. HELD: what serves is in trouble. CHANGE: its change in ServiceNow.
+    CONDITION: what must hold for an approval does not hold.
     """
 
     FROZEN = "FROZEN"
+    HELD = "HELD"
     CHANGE = "CHANGE"
     CONDITION = "CONDITION"
 
@@ -66,9 +68,10 @@ class Wait:
 
 def waits_for(promotion: Promotion, now: datetime) -> list[Wait]:
     """Return what the rollout of an approved promotion waits for; nothing where it may start. About
-    thirteen queries.
+    fourteen queries.
     """
-    found = [*_freeze(promotion, now), *_change(promotion, now), *_persons(promotion)]
+    found = [*_freeze(promotion, now), *_held(promotion)]
+    found += [*_change(promotion, now), *_persons(promotion)]
     evidence = queries.evidence_for(promotion.model_version, now, promotion)
     found += [Wait(WaitCode.CONDITION, one.words) for one in blocked(evaluate_gates(evidence))]
     return found
@@ -80,6 +83,11 @@ def _freeze(promotion: Promotion, now: datetime) -> Iterator[Wait]:
         freeze, until = frozen
         words = f"{freeze.words.strip().removesuffix('.')}. Nothing starts {freeze.when()}."
         yield Wait(WaitCode.FROZEN, words, until)
+
+
+def _held(promotion: Promotion) -> Iterator[Wait]:
+    for hold in RolloutHold.objects.of(promotion.registered_model):
+        yield Wait(WaitCode.HELD, hold.words)
 
 
 def _change(promotion: Promotion, now: datetime) -> Iterator[Wait]:
@@ -276,7 +284,7 @@ def may_not_go_forward(promotion: Promotion, now: datetime) -> str:
         return f"It was approved more than {counted(days, 'day')} ago. Propose the version again."
     waits = [*_freeze(promotion, now)]
     if promotion.status == Promotion.Status.APPROVED:
-        waits += _change(promotion, now)
+        waits += [*_held(promotion), *_change(promotion, now)]
     return " ".join(wait.words for wait in waits)
 
 

@@ -23,6 +23,7 @@ from apps.evals.models import EvalRun
 from apps.manifests.serving_settings import ServingSettings
 
 # Django finds an app's models through this module only
+from apps.promotions.holding.models import RolloutHold  # noqa: F401
 from apps.promotions.policy.models import PolicyChange, PolicyRevision  # noqa: F401
 from apps.promotions.policy.reviewers import may_approve
 

@@ -16,6 +16,7 @@ from portal.needs import (
     chargeback,
     evals,
     gateway,
+    incidents,
     promotions,
     prompts,
 )
@@ -49,6 +50,7 @@ def needs_of(user: User, now: datetime) -> list[Need]:
         promotions.failed_rollouts(user, now),
         evals.failed_runs(user, now),
         catalog.quarantined(user, now),
+        incidents.open_incidents(user),
     )
     order = {"bad": 0, "warn": 1, "busy": 2}
     return sorted(found, key=lambda need: (order.get(need.tone, 3), need.since))[:MOST]

@@ -39,6 +39,8 @@ from apps.metering.performance.models import Performance
 from apps.metering.performance.queries import performances
 from apps.promotions import serving
 from apps.promotions.serving import ServingState
+from apps.slo import queries as objectives
+from apps.slo.actions import may_set
 from portal.pages import catalog_table
 from portal.pages.measured import Speed
 
@@ -205,6 +207,8 @@ def model_detail(request: SignedIn, name: str) -> HttpResponse:
         "serving": card.serving,
         "retirement": card.retirement,
         "goes": retiring.sentence(card.retirement, moment) if card.retirement else "",
+        "objectives": objectives.of_models([model], moment).get(model.pk, []),
+        "may_set_objectives": may_set(model, request.user),
         "newest": newest,
         "newest_badge": pages.version_badge(newest) if newest else None,
         "may_publish": model.is_owned_by(request.user),

@@ -38,6 +38,7 @@ from apps.manifests.capacity import ON_DEMAND
 from portal.pages.estimates import estimate
 from portal.sample.catalog import H100, OFFICE, WORKDAYS, Model
 from portal.sample.company import Company
+from portal.sample.objectives import set_objectives
 from portal.sample.people import PEOPLE
 
 RENEWED_AHEAD = 30 * DAY
@@ -287,4 +288,5 @@ def found(company: Company, registry: Registry, now: datetime) -> Iterator[str]:
     yield f"{len(company.models)} models are registered, published and priced"
     give_access(company, people)
     set_budgets(company, people)
-    yield "access and budgets are given"
+    set_objectives(company, people["owen"])
+    yield "access, budgets and objectives are given"

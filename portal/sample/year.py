@@ -149,7 +149,8 @@ def _follow_up(company: Company, day: date) -> None:
     """Do what follows from a day's usage."""
     ends = min(end_of_day(day), company.until)
     came = ends + COMES_IN
-    roll_up_hours(hours=[start_of_day(day) + place * HOUR for place in range(24)], now=came)
+    hours = [start_of_day(day) + place * HOUR for place in range(24)]
+    roll_up_hours(hours=hours, now=came, looked_at=company.until)
     seal_hours(now=came)
     price_due_days()
     allocate_day(day=day, now=company.until)

@@ -81,8 +81,8 @@ class TestWatchRollouts:
         watch_rollouts(NOW + NOTE_PAUSE)
         assert "image" in Episode.objects.get(rollout=live).words
 
-    def test_costs_four_queries_where_nothing_is_wrong(self, live, django_assert_num_queries):
-        with django_assert_num_queries(4):
+    def test_costs_six_queries_where_nothing_is_wrong(self, live, django_assert_num_queries):
+        with django_assert_num_queries(6):
             watch_rollouts(NOW)
         assert not Episode.objects.exists()
 

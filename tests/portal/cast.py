@@ -38,7 +38,7 @@ from apps.evals.scoring.scores import PacketScore
 from apps.evals.suites.actions import request_suite as ask_for_suite
 from apps.evals.suites.uploads import read_upload
 from apps.fleet.models import NodeClaim, Replica
-from apps.incidents.actions import open_episode
+from apps.incidents.actions import WATCHER, open_episode
 from apps.incidents.models import Episode
 from apps.metering.actions import ingest_usage
 from apps.metering.follow import read_lines
@@ -47,6 +47,7 @@ from apps.notices.actions import tell
 from apps.notices.models import Call, Kind, Webhook
 from apps.oversight.evidence.actions import ask_for_month
 from apps.promotions.emergencies.models import Emergency
+from apps.promotions.holding.actions import hold_rollouts
 from apps.promotions.models import Promotion, Rollout
 from apps.prompts.erasures.actions import ask_erasure
 from apps.prompts.holds.actions import ask_release, place_hold
@@ -64,6 +65,7 @@ from tests.promotions import factories as promoted
 from tests.promotions import policies
 from tests.promotions.seeing import seen
 from tests.prompts.samples import stored
+from tests.slo.samples import objective
 
 # persona: (team, role). The order is that of the columns of the matrix.
 PEOPLE = {
@@ -141,7 +143,8 @@ def build() -> World:
     ModelFile.objects.create(version=failed, name="config.json", size=10, sha256="a" * 64)
     proposed = _promotion(model, candidate, run, owner, baseline=live.model_version)
     failed_rollout = _failed_rollout()
-    _retirement(RegisteredModelFactory(name="extract-old", owner_team=owner.team), owner)
+    old = RegisteredModelFactory(name="extract-old", owner_team=owner.team)
+    _retirement(old, owner)
     approved = _request(model, lead, "APPROVED", decided_by=owner, decided_at=timezone.now())
     event = record(
         action=Action.MODEL_REGISTERED, actor=System("tests"), target=model, now=timezone.now()
@@ -155,6 +158,8 @@ def build() -> World:
         "live_promotion": live.promotion_id,
         "failed_rollout": failed_rollout.pk,
         "episode": _episode(failed_rollout).pk,
+        "burning": _burning(old).pk,
+        "objective": objective(model, owner, now=timezone.now()).pk,
         "run": run.pk,
         "open_run": _open_run(promoted.version(model, 4), owner).pk,
         "event": event.pk,
@@ -499,6 +504,18 @@ def _episode(rollout: Rollout) -> Episode:
     words = "The engine did not start."
     found = open_episode(kind="ROLLOUT_FAILED", rollout=rollout, words=words, now=timezone.now())
     assert found is not None
+    return found
+
+
+def _burning(model: RegisteredModel) -> Episode:
+    """Make the incident of a model whose budget burns, which holds its rollouts."""
+    now, version = timezone.now(), promoted.version(model, 1)
+    found = open_episode(
+        kind="BURN", model=model, version=version, words="It burns.", is_page=True, now=now
+    )
+    assert found is not None
+    cause = found.correlation_id
+    hold_rollouts(model=model, cause=cause, words="It burns.", actor=WATCHER, now=now)
     return found
 
 

@@ -6,6 +6,7 @@ from apps.metering import actions, retirement, sealing
 from apps.metering.archive import doubles as archived
 from apps.metering.archive import reconcile
 from apps.metering.gate import reconcile as gate
+from apps.metering.met import actions as met
 from apps.metering.performance import actions as performance
 from apps.metering.quarantine import doubles
 from apps.metering.quarantine.actions import replay_waiting as replay
@@ -40,6 +41,12 @@ def let_in_missing(**_: object) -> None:
 def make_days(**_: object) -> None:
     """Make room for the calls of today and of tomorrow."""
     actions.make_days_ahead(now=now())
+
+
+@app.task(name="metering.forget_steps", acks_late=True, time_limit=300)
+def forget_steps(**_: object) -> None:
+    """Forget the five minutes that no burn rate looks back to."""
+    met.forget_steps(now=now())
 
 
 @app.task(name="metering.archive_days", acks_late=True, time_limit=590)

@@ -15,6 +15,7 @@ from apps.common.clocks import now
 from apps.evals import telling as evals
 from apps.evals.suites import telling as suites
 from apps.gateway.guard import telling as guardrails
+from apps.incidents import telling as incidents
 from apps.integrations.mail.client import client_from_settings as mail_client
 from apps.integrations.webhooks.client import client_from_settings as webhook_client
 from apps.metering import retirement
@@ -43,6 +44,7 @@ TELLERS: dict[str, Callable[..., int]] = {
     "promotions": promotions.tell,
     "guardrails": guardrails.tell,
     "chargeback": chargeback.tell,
+    "incidents": incidents.tell,
     "record": record.tell,
     "retirements": retirement.tell,
     "roles": roles.tell,

@@ -50,6 +50,7 @@ TITLES = {
     "NO_TRAFFIC": "Too few calls arrived to compare it; it waits here until somebody decides.",
     HoldCode.CHANGE: "Its change in ServiceNow does not allow it to go on.",
     HoldCode.OBJECTED: "Its emergency was found not justified.",
+    HoldCode.HELD: "What serves of the model is in trouble, so nothing of it goes forward.",
 }
 VERDICTS = {
     GateResult.Verdict.PASSED: Badge("ok", "circle-check", "Passed"),

@@ -28,11 +28,12 @@ NOT_AS_APPROVED = "NOT_AS_APPROVED"  # a step would write something else than wh
 
 class HoldCode(StrEnum):
     """CHANGE: its change in ServiceNow is not open any more. OBJECTED: its emergency was found not
-    justified.
+    justified. HELD: what serves is in trouble, as where its error budget burns fast.
     """
 
     CHANGE = "CHANGE"
     OBJECTED = "OBJECTED"
+    HELD = "HELD"
 
 
 # people, or the settings, want it to stand still

@@ -329,12 +329,13 @@ class TestModelDetail:
     ):
         visitor = as_(charlie)
         address = url("model_detail", registered_model.name)
-        # session, person, roles, model, newest, facts; rollouts, freshness, price, grant, request
-        with django_assert_num_queries(12):
+        # session, person, roles, model, newest, facts; rollouts, freshness, price, grant, request;
+        # objectives
+        with django_assert_num_queries(13):
             visitor.get(address)
         seen_now(factories.live(registered_model, 7, serving_class="SCALE_TO_ZERO"))
         replica_of(registered_model, 7)
-        with django_assert_num_queries(18):
+        with django_assert_num_queries(19):
             visitor.get(address)
 
     def test_shows_beside_what_was_registered_what_the_files_of_a_version_say(

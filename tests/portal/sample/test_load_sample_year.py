@@ -23,6 +23,7 @@ from apps.chargeback.queries import EVERYTHING, month_totals
 from apps.common.periods import end_of_day
 from apps.fleet.models import Node, NodeClaim, NodeInterval, Replica
 from apps.metering.backfill.models import Backfill
+from apps.metering.met.models import MetCalls
 from apps.metering.models import (
     DirtyHour,
     EngineHour,
@@ -33,6 +34,8 @@ from apps.metering.models import (
 )
 from apps.metering.quarantine.models import CheckedDay, QuarantinedRecord
 from apps.metering.sealing import sealed_until
+from apps.slo.measure import measure
+from apps.slo.models import Objective, Standing
 from portal.sample import company as facts
 from portal.sample import year
 from portal.sample.calls import calls
@@ -70,7 +73,7 @@ def stored():
     """Return what is there of everything that could be there twice, or not at all."""
     models = (
         UsageEvent, HourlyUsage, EngineHour, NodeClaim, Node, NodeInterval, Replica, AllocatedDay,
-        Rate, Grant, Budget, Boost, ModelVersion, Statement, AuditEvent,
+        Rate, Grant, Budget, Boost, ModelVersion, Statement, AuditEvent, Objective, MetCalls,
     )  # fmt: skip
     return {model.__name__: model.objects.count() for model in models}
 
@@ -162,6 +165,26 @@ def _has_sealed_its_days_in_time(company):
     assert first.sealed_at < company.start + timedelta(days=2)
 
 
+def _has_objectives_that_are_kept_and_that_are_not(made):
+    measure(now=NOW)
+    rows = Standing.objects.select_related("objective__registered_model")
+    stands = {
+        (row.objective.registered_model.name, row.objective.kind): row for row in rows
+    }  # fmt: skip
+    assert len(stands) == 5
+    kept, missed = stands["member-chat", "AVAILABILITY"], stands["claims-triage", "TTFT"]
+    assert kept.health == "HEALTHY" and kept.budget_left > 0.3
+    assert missed.health in ("SPENT", "TICKET", "PAGE") and missed.budget_left < 0
+    lately = [
+        call.record for call in made
+        if call.record.model == "member-chat" and call.record.occurred_at >= kept.since
+    ]  # fmt: skip
+    assert kept.bad == sum(record.outcome == "FAILED" for record in lately) > 0
+    # its last two days alone are kept in steps
+    assert set(MetCalls.objects.filter(at__lt=NOW - timedelta(days=3)).values_list(
+        "grain", flat=True)) == {3600}  # fmt: skip
+
+
 class TestLoadYear:
     def test_brings_in_a_company_whose_figures_agree_once(self, load):
         lines = load()
@@ -172,6 +195,7 @@ class TestLoadYear:
         _has_the_company(company)
         _has_closed_a_month(company)
         _has_sealed_its_days_in_time(company)
+        _has_objectives_that_are_kept_and_that_are_not(made)
         assert CheckedDay.objects.count() == len(company.days)
         before = stored()
         assert load()[0] == "the year until 2026-03-05 09:00 UTC is there"

@@ -1,0 +1,1 @@
+"""Rollouts of a model that are held while what serves is in trouble."""

@@ -1,0 +1,1 @@
+"""Objectives of models, and how they stand."""
