@@ -154,7 +154,6 @@ PERIODIC: dict[str, dict[str, Any]] = {
     "forget-steps": {
         "task": "metering.forget_steps",
         "schedule": crontab(minute=50),
-        "options": {"expires": 3600},
     },
     # An hour is sealed some hours after its end. If it stops, pages say that less is sealed than
     # could be, and no month can be closed.
@@ -255,7 +254,6 @@ PERIODIC: dict[str, dict[str, Any]] = {
     "measure-objectives": {
         "task": "slo.measure",
         "schedule": 60.0,
-        "options": {"expires": 60},
     },
     # Holds incidents against what the rollouts say. If it stops, an incident begins and ends late
     # here and in ServiceNow.

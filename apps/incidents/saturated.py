@@ -88,6 +88,7 @@ def _minutes(now: datetime) -> dict[str, dict[datetime, _Minute]]:
     gpus = UtilizationSample.objects.filter(
         device__namespace=MODELS, device__pod__in=pods, active__isnull=False, **lately
     ).order_by()
-    for row in gpus.values("device__pod", "minute").annotate(mean=Avg("active")):
-        found[pods[row["device__pod"]]][row["minute"]].active.append(row["mean"])
+    means = gpus.values_list("device__pod", "minute").annotate(mean=Avg("active"))
+    for pod, at, mean in means:
+        found[pods[pod]][at].active.append(mean)
     return found

@@ -1,5 +1,6 @@
 """What people type about objectives. Parsing only; the rules are in actions.py."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -43,7 +44,9 @@ class TermsForm(ReasonForm):
         label="Hold rollouts of the model while the budget burns fast",
         required=False,
     )
-    field_order = ("target_percent", "threshold_ms", "window_days", "holds_rollouts", "reason")
+    field_order: Sequence[str] = (
+        "target_percent", "threshold_ms", "window_days", "holds_rollouts", "reason",
+    )  # fmt: skip
 
     @property
     def terms(self) -> Terms:
@@ -57,7 +60,7 @@ class ObjectiveForm(TermsForm):
 
     kind = forms.ChoiceField(label="About", choices=Kind.choices)
     window = forms.ChoiceField(label="Window", choices=Window.choices)
-    field_order = ("kind", "window", *TermsForm.field_order)
+    field_order: Sequence[str] = ("kind", "window", *TermsForm.field_order)
 
 
 def initial_of(objective: Objective) -> dict[str, Any]:

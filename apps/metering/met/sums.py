@@ -26,6 +26,7 @@ _FAILED = Q(completeness=Completeness.FAILED)
 _TALKS = ~Q(operation__in=(Operation.EMBEDDING, Operation.RERANK))
 _BEGAN = ~_REFUSED & ~_FAILED & _TALKS
 _ENDED = ~_REFUSED & ~_FAILED
+_BY = ("model",)
 _DECISIONS = ("completed", "failed", "undecided", "refused")
 
 
@@ -60,8 +61,8 @@ def _sums_of(events: QuerySet[UsageEvent]) -> Generator[dict[str, Any]]:
         counts[f"duration_{bound}"] = Count(
             "event_id", filter=_COMPLETED & Q(duration_ms__lte=bound)
         )
-    rows = events.values("model", at=StepOf(STEP_LENGTH)).annotate(**counts)
-    with closing(rows.order_by("at", "model").iterator(chunk_size=ROWS_AT_ONCE)) as found:
+    rows = events.values(*_BY, at=StepOf(STEP_LENGTH)).annotate(**counts)
+    with closing(rows.order_by("at", *_BY).iterator(chunk_size=ROWS_AT_ONCE)) as found:
         for row in found:
             for name in ("ttft", "duration"):
                 row[f"{name}_within"] = [row.pop(f"{name}_{bound}") for bound in BOUNDS]
