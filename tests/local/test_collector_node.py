@@ -24,7 +24,7 @@ PROGRAM = platform.binaries(os.environ) / "otelcol"
 HEAD = "2026-11-02T09:15:30.123456789Z"
 
 
-def _reads_files():
+def reads_files():
     if not PROGRAM.exists():
         return False
     found = subprocess.run([PROGRAM, "components"], capture_output=True, text=True, check=True)
@@ -33,7 +33,7 @@ def _reads_files():
 
 pytestmark = [
     pytest.mark.stack,
-    pytest.mark.skipif(not _reads_files(), reason="no Collector that reads files is built yet"),
+    pytest.mark.skipif(not reads_files(), reason="no Collector that reads files is built yet"),
 ]
 
 
