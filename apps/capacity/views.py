@@ -223,11 +223,8 @@ def _facts(item: CapacityRequest) -> list[tuple[str, object]]:
     facts: list[tuple[str, object]] = [
         ("Pool", item.pool),
         ("Made on", f"revision {item.base.number} of the pool"),
-        ("Asked by", f"{item.requested_by} ({item.requested_by.username})"),
-        ("Why", item.justification),
+        *decisions.asked_facts(item, "Asked by"),
     ]
-    if item.decided_by and item.status != Status.WITHDRAWN:
-        facts += [("Decided by", str(item.decided_by)), ("Reason", item.decision_reason)]
     if item.commit:
         facts.append(("Commit", {"text": item.commit, "mono": True, "copy": True}))
     return [*facts, ("File", {"text": item.digest, "mono": True})]

@@ -55,6 +55,16 @@ class Asked(Protocol):
         """Read the row again."""
 
 
+class Record(Protocol):
+    """A row that keeps who asked for something and why, and who decided and why."""
+
+    requested_by: Any
+    justification: Any
+    status: Any
+    decided_by: Any
+    decision_reason: Any
+
+
 class Person(Protocol):
     """Somebody who has signed in. person: the same for each of their accounts. sign_in: when and
     how, None where nobody said.
@@ -319,3 +329,24 @@ def _why_not(question: Question) -> tuple[str, str]:
     if question.barred:
         return f"{question.who[:1].upper()}{question.who[1:]} decides on this.", question.barred
     return "", ""
+
+
+def asked_facts(row: Record, asked: str) -> list[tuple[str, object]]:
+    """Return who asked and why, and who decided and why, as a page lists it (components/_kv.html).
+
+    asked: what the first label says: "Asked by".
+    """
+    return [
+        (asked, f"{row.requested_by} ({row.requested_by.username})"),
+        ("Why", row.justification),
+        *decided_facts(row),
+    ]
+
+
+def decided_facts(row: Record) -> list[tuple[str, object]]:
+    """Return who decided and why, as `asked_facts` does; nothing while it waits, nor where it was
+    taken back.
+    """
+    if row.decided_by is None or row.status == WITHDRAWN:
+        return []
+    return [("Decided by", str(row.decided_by)), ("Reason", row.decision_reason)]

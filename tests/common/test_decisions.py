@@ -312,3 +312,48 @@ class TestWaitingFor:
         asked(*leads)
         rows = AccessRequest.objects.pending()
         assert not decisions.waiting_for(rows, UserFactory(), is_decider=False).exists()
+
+
+@dataclass(frozen=True)
+class Named:
+    """Somebody as pages name them."""
+
+    name: str
+    username: str
+
+    def __str__(self):
+        return self.name
+
+
+ALICE, BOB = Named("Alice Ode", "alice"), Named("Bob Hale", "bob")
+
+
+@dataclass
+class Kept:
+    """A request of Alice's that keeps why it was made, and what became of it."""
+
+    status: str = "PENDING"
+    decided_by: Named | None = None
+    decision_reason: str = ""
+    requested_by: Named = ALICE
+    justification: str = "For the backlog."
+
+
+class TestAskedFacts:
+    def test_say_who_asked_and_why(self):
+        assert decisions.asked_facts(Kept(), "Proposed by") == [
+            ("Proposed by", "Alice Ode (alice)"),
+            ("Why", "For the backlog."),
+        ]
+
+    @pytest.mark.parametrize("status", ["APPROVED", "REJECTED", "PUBLISHED"])
+    def test_say_who_decided_and_why(self, status):
+        assert decisions.asked_facts(Kept(status, BOB, "It fits."), "Asked by") == [
+            ("Asked by", "Alice Ode (alice)"),
+            ("Why", "For the backlog."),
+            ("Decided by", "Bob Hale"),
+            ("Reason", "It fits."),
+        ]
+
+    def test_say_of_nobody_that_they_decided_what_was_taken_back(self):
+        assert decisions.decided_facts(Kept("WITHDRAWN", ALICE)) == []

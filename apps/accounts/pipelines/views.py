@@ -228,16 +228,14 @@ def _show(
 
 
 def _facts(item: PipelineChange) -> list[tuple[str, object]]:
-    facts: list[tuple[str, object]] = [
+    return [
         ("Pipeline", item.name),
         ("Team", item.team.name),
         ("Changes", f"rule {item.before.number}" if item.before else "nothing: it is new"),
         ("Why", item.justification),
         ("Proposed by", f"{item.requested_by} ({item.requested_by.username})"),
+        *decisions.decided_facts(item),
     ]
-    if item.decided_by and item.status != PipelineChange.Status.WITHDRAWN:
-        facts += [("Decided by", str(item.decided_by)), ("Reason", item.decision_reason)]
-    return facts
 
 
 @require_POST

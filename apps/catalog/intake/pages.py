@@ -14,6 +14,7 @@ from apps.catalog.sizing.fits import Answer, Load
 from apps.catalog.sizing.shapes import Shape
 from apps.common.badges import Badge
 from apps.common.counts import counted
+from apps.common.decisions import decided_facts
 from apps.common.money import NO_PRICE, usd
 from apps.common.tables.columns import Column, Empty, Table
 
@@ -60,7 +61,7 @@ def facts(request: ModelIntake, shape: Shape) -> list[Fact]:
         else request.source
     )
     context = f"{shape.context:,} tokens" if shape.context else NOT_KNOWN
-    found: list[Fact] = [
+    return [
         ("Called as", {"text": request.name, "mono": True}),
         ("License", request.license),
         ("Source", where),
@@ -75,10 +76,8 @@ def facts(request: ModelIntake, shape: Shape) -> list[Fact]:
         ("Cost when it was asked", estimate_words(request.estimate)),
         ("Why", request.justification),
         ("Asked by", f"{request.requested_by} ({request.requested_by.username})"),
+        *decided_facts(request),
     ]
-    if request.decided_by and request.status != ModelIntake.Status.WITHDRAWN:
-        found += [("Decided by", str(request.decided_by)), ("Reason", request.decision_reason)]
-    return found
 
 
 def estimate_of(answer: Answer | None) -> dict[str, Any]:

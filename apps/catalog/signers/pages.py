@@ -4,6 +4,7 @@ from django.urls import reverse
 
 from apps.catalog.signers.models import Signer, SignerRevocation
 from apps.common.badges import Badge
+from apps.common.decisions import asked_facts
 
 Facts = list[tuple[str, object]]
 STATUS_BADGES = {
@@ -44,12 +45,7 @@ def facts(signer: Signer, versions: int) -> Facts:
 
 def revocation_facts(row: SignerRevocation) -> Facts:
     """Return who asked for a key to be revoked, why, and what came of it."""
-    found: Facts = [
-        ("Asked by", f"{row.requested_by} ({row.requested_by.username})"),
-        ("Why", row.justification),
-    ]
-    if row.decided_by and row.status != SignerRevocation.Status.WITHDRAWN:
-        found += [("Decided by", str(row.decided_by)), ("Reason", row.decision_reason)]
+    found: Facts = asked_facts(row, "Asked by")
     if row.versions is not None:
         found.append(("Versions taken out of use", f"{row.versions:,}"))
     return found

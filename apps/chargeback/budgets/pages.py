@@ -11,6 +11,7 @@ from apps.access.budgets.terms import terms_of
 from apps.chargeback.budgets import words
 from apps.chargeback.budgets.queries import Standing
 from apps.common.charts import TOKENS, USD, Limit, LineChart, Number, Series
+from apps.common.decisions import decided_facts
 from apps.common.periods import DAY, day_words, next_month
 from apps.common.zones import ZONES, month_in
 
@@ -77,10 +78,11 @@ def boost_facts(boost: Boost) -> Facts:
 
 def decision_facts(asked: BudgetChange | Boost) -> Facts:
     """Return who asked and who decided."""
-    found: Facts = [("Asked by", str(asked.requested_by)), ("Why", asked.justification)]
-    if asked.decided_by and asked.status != asked.Status.WITHDRAWN:
-        found += [("Decided by", str(asked.decided_by)), ("Reason", asked.decision_reason)]
-    return found
+    return [
+        ("Asked by", str(asked.requested_by)),
+        ("Why", asked.justification),
+        *decided_facts(asked),
+    ]
 
 
 def month_facts(standing: Standing | None) -> Facts:

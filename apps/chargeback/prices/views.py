@@ -173,15 +173,13 @@ def _decision(item: PriceChange, user: User) -> decisions.Card | None:
 
 def _facts(item: PriceChange) -> list[tuple[str, object]]:
     model = item.registered_model.name
-    facts: list[tuple[str, object]] = [
+    return [
         ("Model", {"text": model, "url": reverse("catalog:model_detail", args=[model])}),
         (f"Begins ({ZONE_NAME})", tables.hour_words(item.active_from)),
         ("Why", item.justification),
         ("Proposed by", str(item.requested_by or "the sample")),
+        *decisions.decided_facts(item),
     ]
-    if item.decided_by and item.status != PriceChange.Status.WITHDRAWN:
-        facts += [("Decided by", str(item.decided_by)), ("Reason", item.decision_reason)]
-    return facts
 
 
 def _price_rows(item: PriceChange) -> list[tuple[str, str, str, str, str]]:

@@ -135,9 +135,7 @@ def _facts(suite: EvalSuite) -> list[tuple[str, object]]:
     ]
     if suite.requested_by:
         facts += [("Asked by", str(suite.requested_by)), ("Why", suite.justification)]
-    if suite.decided_by and suite.status != EvalSuite.Status.WITHDRAWN:
-        facts += [("Decided by", str(suite.decided_by)), ("Reason", suite.decision_reason)]
-    return facts
+    return [*facts, *decisions.decided_facts(suite)]
 
 
 @require_GET

@@ -198,16 +198,14 @@ def _show(
 
 
 def _facts(item: PolicyChange) -> list[tuple[str, object]]:
-    facts: list[tuple[str, object]] = [
+    return [
         ("Environment", item.environment),
         ("Data class", item.get_data_class_display()),
         ("Changes", f"revision {item.before.number}"),
         ("Why", item.justification),
         ("Proposed by", f"{item.requested_by} ({item.requested_by.username})"),
+        *decisions.decided_facts(item),
     ]
-    if item.decided_by and item.status != PolicyChange.Status.WITHDRAWN:
-        facts += [("Decided by", str(item.decided_by)), ("Reason", item.decision_reason)]
-    return facts
 
 
 @require_POST

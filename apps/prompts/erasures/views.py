@@ -32,7 +32,6 @@ from apps.prompts.erasures.tables import ERASURES, badge_of
 from apps.prompts.holds.queries import holds_over
 from apps.prompts.models import DataKey, Place, PromptRecord
 from apps.prompts.rules.actions import may_ask, permit_asking
-from apps.prompts.rules.views import asked_facts
 
 
 @require_GET
@@ -120,7 +119,7 @@ def _show(
         "badge": badge_of(item),
         "facts": [
             ("Whose", f"{item.get_kind_display()} {item.token}"),
-            *asked_facts(item, "Asked for by"),
+            *decisions.asked_facts(item, "Asked for by"),
             *(_reach(keys) if is_pending else []),
         ],
         "receipt": item.receipt,

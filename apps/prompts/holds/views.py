@@ -26,7 +26,6 @@ from apps.prompts.holds.forms import HoldForm, WhyForm
 from apps.prompts.holds.models import HoldRelease, LegalHold
 from apps.prompts.holds.tables import HOLDS, badge_of
 from apps.prompts.rules.actions import may_ask, permit_asking
-from apps.prompts.rules.views import asked_facts
 
 
 @require_GET
@@ -163,7 +162,7 @@ def _show(
         "facts": [
             ("Hold", {"text": str(hold), "url": hold.get_absolute_url()}),
             ("Matter", hold.matter),
-            *asked_facts(item, "Asked for by"),
+            *decisions.asked_facts(item, "Asked for by"),
         ],
         "form": form,
         "decide": decide,

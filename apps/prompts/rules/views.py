@@ -142,7 +142,10 @@ def _show(
         "title": f"Change of what is kept of {item.get_data_class_display()}",
         "crumbs": _crumbs(("Change", "")),
         "badge": words.decided_badge(item.status),
-        "facts": [("Data class", item.get_data_class_display()), *asked_facts(item, "Proposed by")],
+        "facts": [
+            ("Data class", item.get_data_class_display()),
+            *decisions.asked_facts(item, "Proposed by"),
+        ],
         "diff": words.difference(item.before.rules, item.rules),
         "words": words.words_of(item.rules),
         "form": form,
@@ -151,22 +154,6 @@ def _show(
         "events": timeline("RetentionChange", item.pk),
     }
     return render(request, "prompts/decision.html", context, status=status)
-
-
-def asked_facts(item: decisions.Asked, asked: str) -> list[tuple[str, object]]:
-    """Return who asked for something and why, and who decided. asked: the first label."""
-    row: object = item
-    facts: list[tuple[str, object]] = [
-        (asked, f"{item.requested_by} ({item.requested_by.username})"),
-        ("Why", getattr(row, "justification", "")),
-    ]
-    decider = getattr(row, "decided_by", None)
-    if decider and item.status != "WITHDRAWN":
-        facts += [
-            ("Decided by", str(decider)),
-            ("Reason", getattr(row, "decision_reason", "")),
-        ]
-    return facts
 
 
 @require_POST
