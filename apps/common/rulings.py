@@ -4,6 +4,7 @@ Each app keeps them as revisions, rows that never change. The first one is what 
 settings say; it is written down when something first rests on it, and has been in force ever since.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, Protocol, TypeVar
@@ -60,6 +61,7 @@ class Change(Protocol):
 
 Said = TypeVar("Said", bound=Rules)
 Row = TypeVar("Row", bound=Revision)
+Each = TypeVar("Each")
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,15 @@ class Ruling(Generic[Said, Row]):
     def digest(self) -> str:
         """Return the digest of the rules, as a revision has it."""
         return str(self.revision.digest) if self.revision else digest_of(self.rules.as_json())
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what the API answers of it. active_from: None while nothing rests on it yet."""
+        return {
+            "number": self.number,
+            "digest": self.digest,
+            "active_from": self.revision.active_from if self.revision else None,
+            "rules": self.rules.as_json(),
+        }
 
 
 def first_revision(rows: models.Manager[Row], rules: Rules, **of: object) -> Row:
@@ -106,3 +117,8 @@ def next_revision(rows: models.Manager[Row], change: Change, *, now: datetime, *
         active_from=now,
         change=change,
     )
+
+
+def beside_former(revisions: Sequence[Each]) -> list[tuple[Each, Each | None]]:
+    """Return each revision with the one before it, None for the first. revisions: newest first."""
+    return list(zip(revisions, [*revisions, None][1:], strict=True))

@@ -24,6 +24,7 @@ from apps.common import decisions
 from apps.common.errors import DomainError
 from apps.common.orders import carry_out, carry_out_with_reason
 from apps.common.reasons import ReasonForm
+from apps.common.rulings import beside_former
 
 RELATED = ("team", "before", "requested_by", "decided_by")
 SHOWN_RUNS = 20
@@ -83,7 +84,7 @@ def _show_pipeline(
     rules = queries.rules_of(name)
     if not rules:
         raise Http404
-    newest, before = rules[0], [*rules[1:], None]
+    newest = rules[0]
     may_change = actions.may_propose(request.user)
     change = {"label": "Propose another rule", "style": "primary"}
     change["url"] = reverse("accounts:pipeline_change", args=[name])
@@ -93,7 +94,7 @@ def _show_pipeline(
         "badge": words.rule_badge(newest),
         "rule": newest,
         "words": words.words_of(newest.rule),
-        "history": [_revision(*pair) for pair in zip(rules, before, strict=True)],
+        "history": [_revision(*pair) for pair in beside_former(rules)],
         "runs": queries.runs_of(name, SHOWN_RUNS),
         "may_end": newest.ended_at is None and actions.may_end(newest, request.user),
         "form": form,

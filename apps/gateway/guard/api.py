@@ -50,14 +50,7 @@ class GuardrailsOutput(serializers.Serializer[Any]):
 @api_view(["GET"])
 def guardrails(request: Request) -> Response:
     """Answer the set of rules of this environment."""
-    ruling = queries.in_force(now())
-    found = {
-        "number": ruling.number,
-        "digest": ruling.digest,
-        "active_from": ruling.revision.active_from if ruling.revision else None,
-        "rules": ruling.rules.as_json(),
-    }
-    return Response(GuardrailsOutput(found).data)
+    return Response(GuardrailsOutput(queries.in_force(now()).as_json()).data)
 
 
 class GuardrailRevisionOutput(serializers.ModelSerializer[GuardrailRevision]):

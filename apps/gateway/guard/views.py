@@ -25,6 +25,7 @@ from apps.common import decisions
 from apps.common.errors import DomainError
 from apps.common.orders import carry_out, carry_out_with_reason
 from apps.common.reasons import ReasonForm
+from apps.common.rulings import beside_former
 from apps.common.tables.reading import respond
 from apps.gateway.guard import actions, coverage, queries, tables, words
 from apps.gateway.guard.forms import GuardrailForm, MarkForm
@@ -107,12 +108,11 @@ def _crumbs(*rest: tuple[str, str]) -> list[tuple[str, str]]:
 def guardrail_history(request: SignedIn) -> HttpResponse:
     """Show every revision of the rules, and what it changed."""
     _require_role(request.user)
-    revisions = queries.revisions()
-    before = [*revisions[1:], None]
+    pairs = beside_former(queries.revisions())
     context = {
         "crumbs": _crumbs(("History", "")),
         "ruling": queries.in_force(now()),
-        "history": [_revision(*pair) for pair in zip(revisions, before, strict=True)],
+        "history": [_revision(*pair) for pair in pairs],
         "oversees": request.user.has_role(*OVERSEES_GUARDRAILS),
     }
     return render(request, "gateway/guard/history.html", context)

@@ -89,16 +89,6 @@ class PolicyOutput(serializers.Serializer[Any]):
     rules = RulesField()
 
 
-def _policy(data_class: str, ruling: queries.Ruling) -> dict[str, object]:
-    return {
-        "data_class": data_class,
-        "number": ruling.number,
-        "digest": ruling.digest,
-        "active_from": ruling.revision.active_from if ruling.revision else None,
-        "rules": ruling.rules.as_json(),
-    }
-
-
 @operation(
     "promotion_policies_list",
     TAG,
@@ -108,7 +98,10 @@ def _policy(data_class: str, ruling: queries.Ruling) -> dict[str, object]:
 @api_view(["GET"])
 def policies(request: Request) -> Response:
     """Answer the policy in force for each data class."""
-    found = [_policy(*each) for each in queries.in_force(now()).items()]
+    found = [
+        {"data_class": data_class, **ruling.as_json()}
+        for data_class, ruling in queries.in_force(now()).items()
+    ]
     return Response(PolicyOutput(found, many=True).data)
 
 

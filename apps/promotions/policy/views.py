@@ -23,6 +23,7 @@ from apps.common import decisions
 from apps.common.errors import DomainError
 from apps.common.orders import carry_out, carry_out_with_reason
 from apps.common.reasons import ReasonForm
+from apps.common.rulings import beside_former
 from apps.promotions.policy import actions, queries, words
 from apps.promotions.policy.forms import FreezeForm, FreezeFormSet, PolicyForm, freezes_of
 from apps.promotions.policy.models import PolicyChange, PolicyRevision
@@ -60,15 +61,14 @@ def policy_detail(request: SignedIn, data_class: str) -> HttpResponse:
     """Show the policy of a data class, and what each revision changed."""
     _require_role(request.user)
     known = _data_class(data_class)
-    revisions = queries.revisions_of(known)
     ruling = queries.rules_of(known, now())
-    before = [*revisions, None][1:]  # none at all while nothing rests on the first one
+    pairs = beside_former(queries.revisions_of(known))
     context = {
         "title": f"Policy for {known.label}",
         "crumbs": _crumbs((str(known.label), "")),
         "ruling": ruling,
         "words": words.words_of(ruling.rules),
-        "history": [_revision(*pair) for pair in zip(revisions, before, strict=True)],
+        "history": [_revision(*pair) for pair in pairs],
         "actions": _propose_button(request.user, known),
         "oversees": request.user.has_role(*OVERSEES_POLICIES),
     }

@@ -55,13 +55,8 @@ def retention(request: Request) -> Response:
     """Answer the rules in force for each data class."""
     require_overseer(caller(request))
     found = [
-        {
-            "data_class": one,
-            "number": ruling.number,
-            "digest": ruling.digest,
-            "rules": ruling.rules.as_json(),
-        }
-        for one, ruling in queries.in_force(now()).items()
+        {"data_class": data_class, **ruling.as_json()}
+        for data_class, ruling in queries.in_force(now()).items()
     ]
     return Response(RetentionOutput(found, many=True).data)
 

@@ -19,6 +19,7 @@ from apps.common import decisions
 from apps.common.errors import DomainError
 from apps.common.orders import carry_out, carry_out_with_reason
 from apps.common.reasons import ReasonForm
+from apps.common.rulings import beside_former
 from apps.prompts import pages, words
 from apps.prompts.rules import actions, queries
 from apps.prompts.rules.forms import RetentionForm
@@ -43,8 +44,7 @@ def retention_list(request: SignedIn) -> HttpResponse:
 
 
 def _class(data_class: DataClass, ruling: queries.Ruling) -> dict[str, object]:
-    revisions = queries.revisions_of(data_class)
-    before = [*revisions, None][1:]  # none at all while nothing rests on the first one
+    pairs = beside_former(queries.revisions_of(data_class))
     return {
         "label": data_class.label,
         "slug": data_class.value.lower(),
@@ -56,7 +56,7 @@ def _class(data_class: DataClass, ruling: queries.Ruling) -> dict[str, object]:
                 "change": revision.change,
                 "diff": words.difference(old.rules, revision.rules) if old else [],
             }
-            for revision, old in zip(revisions, before, strict=True)
+            for revision, old in pairs
             if revision.change
         ],
     }

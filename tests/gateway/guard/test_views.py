@@ -114,6 +114,11 @@ class TestChange:
         assert "Revision 2" in history
         assert "The set that ships" in history
 
+    def test_has_no_history_before_the_first_one(self, client, engineer):
+        answer = page(client, engineer, "/gateway/guardrails/history/")
+        assert answer.status_code == 200
+        assert "Nobody has changed the rules yet" in joined(answer.content)
+
     @pytest.mark.parametrize(
         ("rules", "why"),
         [
