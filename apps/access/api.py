@@ -25,6 +25,7 @@ from apps.accounts.requests import caller
 from apps.catalog.models import DataClass, RegisteredModel
 from apps.common.listing import Listing
 from apps.common.openapi import choice, operation
+from apps.common.outputs import AskedOutput
 from apps.common.pagination import NewestRequests
 from apps.common.reasons import ReasonInput, reason_of
 
@@ -81,7 +82,7 @@ class WishInput(serializers.Serializer[Any]):
     expected_work = WorkInput(required=False)
 
 
-class AccessRequestOutput(serializers.ModelSerializer[AccessRequest]):
+class AccessRequestOutput(AskedOutput[AccessRequest]):
     """One request. expected: the work and what it comes to; use: what the grant to be renewed was
     used for; both as they were seen when it was asked, null where they were not told.
     decision_seen: both as they lay before whoever decided.
@@ -89,8 +90,6 @@ class AccessRequestOutput(serializers.ModelSerializer[AccessRequest]):
 
     model = serializers.CharField(source="registered_model.name")
     team = serializers.CharField(source="team.slug")
-    requested_by = serializers.CharField(source="requested_by.username")
-    decided_by = serializers.CharField(source="decided_by.username", default=None, allow_null=True)
     expected = serializers.DictField(allow_null=True)
     use = serializers.DictField(allow_null=True)
     decision_seen = serializers.DictField(allow_null=True)

@@ -20,6 +20,7 @@ from apps.capacity.models import CapacityRequest
 from apps.common.listing import Listing
 from apps.common.openapi import choice, operation
 from apps.common.orders import carry_out_word
+from apps.common.outputs import ASKED, AskedOutput
 from apps.common.pagination import NewestRequests
 from apps.common.reasons import ReasonInput
 from apps.manifests.capacity import CAPACITY_TYPES, POLICIES, REASONS, Budget, NodePool
@@ -65,19 +66,15 @@ class CapacityInput(serializers.Serializer[Any]):
     justification = serializers.CharField(min_length=10, max_length=2000)
 
 
-class CapacityRequestOutput(serializers.ModelSerializer[CapacityRequest]):
+class CapacityRequestOutput(AskedOutput[CapacityRequest]):
     """One request. text: the whole file that is committed."""
 
     base = serializers.IntegerField(source="base.number")
-    requested_by = serializers.CharField(source="requested_by.username")
-    decided_by = serializers.CharField(source="decided_by.username", default=None, allow_null=True)
 
     class Meta:
         model = CapacityRequest
         fields = (
-            "id", "pool", "base", "digest", "text", "justification", "requested_by", "requested_at",
-            "status",
-            "decided_by", "decided_at", "decision_reason", "commit", "reason", "message",
+            "id", "pool", "base", "digest", "text", *ASKED, "commit", "reason", "message",
             "observed_at", "finished_at",
         )  # fmt: skip
 

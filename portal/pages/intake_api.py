@@ -24,6 +24,7 @@ from apps.catalog.sizing.forms import LONGEST_CONTEXT, MOST_CALLERS
 from apps.common.listing import Listing
 from apps.common.openapi import choice, operation
 from apps.common.orders import carry_out_word
+from apps.common.outputs import AskedOutput
 from apps.common.pagination import NewestRequests
 from apps.common.reasons import ReasonInput
 from portal.pages.intake import RELATED, ask
@@ -85,12 +86,10 @@ class IntakeInput(serializers.Serializer[Any]):
         return found
 
 
-class IntakeOutput(serializers.ModelSerializer[ModelIntake]):
+class IntakeOutput(AskedOutput[ModelIntake]):
     """One request. estimate: the cheapest way to serve the load, as it was when asked."""
 
     owner_team = serializers.CharField(source="owner_team.slug")
-    requested_by = serializers.CharField(source="requested_by.username")
-    decided_by = serializers.CharField(source="decided_by.username", default=None, allow_null=True)
     registered_model = serializers.CharField(
         source="registered_model.name", default=None, allow_null=True
     )

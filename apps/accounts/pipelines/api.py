@@ -25,6 +25,7 @@ from apps.accounts.tokens import PIPELINES, TokenRefused, verify
 from apps.common.listing import Listing
 from apps.common.openapi import choice, operation
 from apps.common.orders import carry_out_word
+from apps.common.outputs import ASKED, AskedOutput
 from apps.common.pagination import NewestRequests
 from apps.common.reasons import ReasonInput, reason_of
 
@@ -163,21 +164,16 @@ class PipelineChangeInput(serializers.Serializer[Any]):
         return TrustRule.of({**body, "pushers": [dict(one) for one in body["pushers"]]})
 
 
-class PipelineChangeOutput(serializers.ModelSerializer[PipelineChange]):
+class PipelineChangeOutput(AskedOutput[PipelineChange]):
     """A proposed rule. before: the number of the rule that it replaces, null for a new pipeline."""
 
     team = serializers.CharField(source="team.slug")
     rule = RuleField(source="body")
     before = serializers.IntegerField(source="before.number", default=None, allow_null=True)
-    requested_by = serializers.CharField(source="requested_by.username")
-    decided_by = serializers.CharField(source="decided_by.username", default=None, allow_null=True)
 
     class Meta:
         model = PipelineChange
-        fields = (
-            "id", "name", "team", "rule", "before", "justification", "requested_by",
-            "requested_at", "status", "decided_by", "decided_at", "decision_reason",
-        )  # fmt: skip
+        fields = ("id", "name", "team", "rule", "before", *ASKED)
 
 
 class PipelineChanges(Listing):

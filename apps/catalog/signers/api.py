@@ -17,6 +17,7 @@ from apps.common.filters import Filters
 from apps.common.listing import Listing
 from apps.common.openapi import choice, operation
 from apps.common.orders import carry_out_word
+from apps.common.outputs import ASKED, AskedOutput
 from apps.common.pagination import Cursor
 from apps.common.reasons import ReasonInput, reason_of
 
@@ -44,19 +45,14 @@ class SignerOutput(serializers.ModelSerializer[Signer]):
         )  # fmt: skip
 
 
-class RevocationOutput(serializers.ModelSerializer[SignerRevocation]):
+class RevocationOutput(AskedOutput[SignerRevocation]):
     """A request that a key be revoked. versions: how many it took out of use, null before."""
 
     signer = serializers.CharField(source="signer.fingerprint")
-    requested_by = serializers.CharField(source="requested_by.username")
-    decided_by = serializers.CharField(source="decided_by.username", default=None, allow_null=True)
 
     class Meta:
         model = SignerRevocation
-        fields = (
-            "id", "signer", "justification", "requested_by", "requested_at", "status",
-            "decided_by", "decided_at", "decision_reason", "versions",
-        )  # fmt: skip
+        fields = ("id", "signer", *ASKED, "versions")
 
 
 class Signers(Listing):

@@ -23,6 +23,7 @@ from apps.chargeback.rating import Prices
 from apps.common.listing import Listing
 from apps.common.openapi import choice, operation
 from apps.common.orders import carry_out_word
+from apps.common.outputs import ASKED, AskedOutput
 from apps.common.pagination import NewestFirst, NewestRequests
 from apps.common.reasons import LONGEST, ReasonInput
 from apps.metering.skus import Sku
@@ -123,7 +124,7 @@ class PriceChangeInput(serializers.Serializer[Any]):
         return Prices.of(prices)
 
 
-class PriceChangeOutput(serializers.ModelSerializer[PriceChange]):
+class PriceChangeOutput(AskedOutput[PriceChange]):
     """A proposal of prices. before: what was in force at its hour when it was proposed."""
 
     model = serializers.CharField(source="registered_model.name")
@@ -132,14 +133,10 @@ class PriceChangeOutput(serializers.ModelSerializer[PriceChange]):
     requested_by = serializers.CharField(
         source="requested_by.username", default=None, allow_null=True
     )
-    decided_by = serializers.CharField(source="decided_by.username", default=None, allow_null=True)
 
     class Meta:
         model = PriceChange
-        fields = (
-            "id", "model", "prices", "before", "active_from", "justification", "requested_by",
-            "requested_at", "status", "decided_by", "decided_at", "decision_reason",
-        )  # fmt: skip
+        fields = ("id", "model", "prices", "before", "active_from", *ASKED)
 
 
 def _visible_to(user: User) -> User:

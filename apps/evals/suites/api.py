@@ -14,6 +14,7 @@ from apps.accounts.requests import caller
 from apps.common.listing import Listing
 from apps.common.openapi import choice, operation
 from apps.common.orders import carry_out_word
+from apps.common.outputs import AskedOutput
 from apps.common.pagination import Cursor, NewestRequests
 from apps.common.reasons import ReasonInput
 from apps.evals.filters import PacketQuery, SuiteQuery
@@ -40,14 +41,13 @@ class SuiteInput(serializers.Serializer[Any]):
     declared_free_of_member_data = serializers.BooleanField()
 
 
-class SuiteOutput(serializers.ModelSerializer[EvalSuite]):
+class SuiteOutput(AskedOutput[EvalSuite]):
     """One revision of a suite. judges: names of models, or "*" for those that no suite names."""
 
     owner_team = serializers.CharField(source="owner_team.slug", default=None, allow_null=True)
     requested_by = serializers.CharField(
         source="requested_by.username", default=None, allow_null=True
     )
-    decided_by = serializers.CharField(source="decided_by.username", default=None, allow_null=True)
     judges = serializers.ListField(child=serializers.CharField())
 
     class Meta:

@@ -16,6 +16,7 @@ from apps.accounts.roles import OVERSEES_GUARDRAILS
 from apps.common.listing import Listing
 from apps.common.openapi import choice, operation
 from apps.common.orders import carry_out_word
+from apps.common.outputs import ASKED, AskedOutput
 from apps.common.pagination import Cursor, NewestRequests
 from apps.common.reasons import ReasonInput
 from apps.gateway.guard import actions, queries
@@ -139,20 +140,15 @@ class GuardrailChangeInput(serializers.Serializer[Any]):
             raise serializers.ValidationError(str(error)) from None
 
 
-class GuardrailChangeOutput(serializers.ModelSerializer[GuardrailChange]):
+class GuardrailChangeOutput(AskedOutput[GuardrailChange]):
     """A proposed change of the rules. before: the number of the revision that it changes."""
 
     rules = serializers.JSONField(source="body", help_text=RULES)
     before = serializers.IntegerField(source="before.number")
-    requested_by = serializers.CharField(source="requested_by.username")
-    decided_by = serializers.CharField(source="decided_by.username", default=None, allow_null=True)
 
     class Meta:
         model = GuardrailChange
-        fields = (
-            "id", "environment", "rules", "before", "justification", "requested_by",
-            "requested_at", "status", "decided_by", "decided_at", "decision_reason",
-        )  # fmt: skip
+        fields = ("id", "environment", "rules", "before", *ASKED)
 
 
 class GuardrailChanges(Listing):

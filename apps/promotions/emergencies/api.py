@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from apps.accounts.requests import caller
 from apps.common.openapi import choice, operation
+from apps.common.outputs import AskedOutput
 from apps.common.reasons import ReasonInput, reason_of
 from apps.promotions.emergencies import actions
 from apps.promotions.emergencies.models import Emergency
@@ -32,7 +33,7 @@ class EmergencyInput(serializers.Serializer[Any]):
     change = serializers.CharField(max_length=71, allow_blank=True, default="")
 
 
-class EmergencyOutput(serializers.ModelSerializer[Emergency]):
+class EmergencyOutput(AskedOutput[Emergency]):
     """A version that was rolled forward in an emergency. skipped: what its rollout did not wait
     for; decided_by, decided_at, decision_reason: its review, null and "" before it.
     """
@@ -40,8 +41,6 @@ class EmergencyOutput(serializers.ModelSerializer[Emergency]):
     promotion = serializers.UUIDField(source="promotion_id")
     version = serializers.CharField(source="promotion.model_version.name")
     proposed_by = serializers.CharField(source="proposed_by.username")
-    requested_by = serializers.CharField(source="requested_by.username")
-    decided_by = serializers.CharField(source="decided_by.username", default=None, allow_null=True)
     skipped = serializers.ListField(child=serializers.CharField())
 
     class Meta:

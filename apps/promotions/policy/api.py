@@ -17,6 +17,7 @@ from apps.catalog.models import DataClass
 from apps.common.listing import Listing
 from apps.common.openapi import choice, operation
 from apps.common.orders import carry_out_word
+from apps.common.outputs import ASKED, AskedOutput
 from apps.common.pagination import NewestRequests
 from apps.common.reasons import ReasonInput
 from apps.promotions.policy import actions, queries
@@ -155,20 +156,15 @@ class PolicyChangeInput(serializers.Serializer[Any]):
             raise serializers.ValidationError(str(error)) from None
 
 
-class PolicyChangeOutput(serializers.ModelSerializer[PolicyChange]):
+class PolicyChangeOutput(AskedOutput[PolicyChange]):
     """A proposed change of a policy. before: the number of the revision that it changes."""
 
     rules = RulesField(source="body")
     before = serializers.IntegerField(source="before.number")
-    requested_by = serializers.CharField(source="requested_by.username")
-    decided_by = serializers.CharField(source="decided_by.username", default=None, allow_null=True)
 
     class Meta:
         model = PolicyChange
-        fields = (
-            "id", "environment", "data_class", "rules", "before", "justification", "requested_by",
-            "requested_at", "status", "decided_by", "decided_at", "decision_reason",
-        )  # fmt: skip
+        fields = ("id", "environment", "data_class", "rules", "before", *ASKED)
 
 
 class PolicyChanges(Listing):

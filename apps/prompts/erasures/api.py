@@ -15,6 +15,7 @@ from apps.common.filters import Filters
 from apps.common.listing import Listing
 from apps.common.openapi import choice, operation
 from apps.common.orders import carry_out_word
+from apps.common.outputs import ASKED, AskedOutput
 from apps.common.pagination import NewestRequests
 from apps.common.reasons import ReasonInput
 from apps.prompts.erasures import actions
@@ -37,20 +38,14 @@ class ErasureInput(WhyInput):
     name = serializers.CharField(max_length=200)
 
 
-class ErasureOutput(serializers.ModelSerializer[ErasureRequest]):
+class ErasureOutput(AskedOutput[ErasureRequest]):
     """A request for erasure. receipt_digest: "" until it is done; the receipt has an address of its
     own.
     """
 
-    requested_by = serializers.CharField(source="requested_by.username")
-    decided_by = serializers.CharField(source="decided_by.username", default=None, allow_null=True)
-
     class Meta:
         model = ErasureRequest
-        fields = (
-            "id", "kind", "token", "justification", "requested_by", "requested_at", "status",
-            "decided_by", "decided_at", "decision_reason", "receipt_digest",
-        )  # fmt: skip
+        fields = ("id", "kind", "token", *ASKED, "receipt_digest")
 
 
 class ErasureQuery(Filters):

@@ -15,6 +15,7 @@ from apps.common.filters import Filters
 from apps.common.listing import Listing
 from apps.common.openapi import choice, operation
 from apps.common.orders import carry_out_word
+from apps.common.outputs import ASKED, AskedOutput
 from apps.common.pagination import Cursor
 from apps.common.reasons import ReasonInput
 from apps.prompts.holds import actions
@@ -110,19 +111,14 @@ class WhyInput(serializers.Serializer[Any]):
     justification = serializers.CharField(min_length=10, max_length=2000)
 
 
-class ReleaseOutput(serializers.ModelSerializer[HoldRelease]):
+class ReleaseOutput(AskedOutput[HoldRelease]):
     """A request to lift a hold."""
 
     hold = serializers.UUIDField(source="hold_id")
-    requested_by = serializers.CharField(source="requested_by.username")
-    decided_by = serializers.CharField(source="decided_by.username", default=None, allow_null=True)
 
     class Meta:
         model = HoldRelease
-        fields = (
-            "id", "hold", "justification", "requested_by", "requested_at", "status", "decided_by",
-            "decided_at", "decision_reason",
-        )  # fmt: skip
+        fields = ("id", "hold", *ASKED)
 
 
 @operation(

@@ -16,6 +16,7 @@ from apps.common.filters import Filters
 from apps.common.listing import Listing
 from apps.common.openapi import choice, operation
 from apps.common.orders import carry_out_word
+from apps.common.outputs import ASKED, AskedOutput
 from apps.common.pagination import NewestRequests
 from apps.common.reasons import ReasonInput
 from apps.prompts.pages import require_overseer
@@ -76,20 +77,15 @@ class RetentionChangeInput(serializers.Serializer[Any]):
             raise serializers.ValidationError(str(error)) from None
 
 
-class RetentionChangeOutput(serializers.ModelSerializer[RetentionChange]):
+class RetentionChangeOutput(AskedOutput[RetentionChange]):
     """A proposed change. before: the number of the revision that it changes."""
 
     rules = RetentionField(source="body")
     before = serializers.IntegerField(source="before.number")
-    requested_by = serializers.CharField(source="requested_by.username")
-    decided_by = serializers.CharField(source="decided_by.username", default=None, allow_null=True)
 
     class Meta:
         model = RetentionChange
-        fields = (
-            "id", "data_class", "rules", "before", "justification", "requested_by", "requested_at",
-            "status", "decided_by", "decided_at", "decision_reason",
-        )  # fmt: skip
+        fields = ("id", "data_class", "rules", "before", *ASKED)
 
 
 class RetentionChangeQuery(Filters):
