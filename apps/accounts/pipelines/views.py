@@ -105,7 +105,7 @@ def _show_pipeline(
 
 def _revision(rule: PipelineRule, before: PipelineRule | None) -> dict[str, object]:
     diff = words.difference(before.rule, rule.rule) if before else []
-    return {"rule": rule, "change": rule.change, "diff": diff}
+    return {"rule": rule, "diff": diff}
 
 
 @require_http_methods(["GET", "POST"])
@@ -219,7 +219,6 @@ def _show(
         "facts": _facts(item),
         "diff": words.difference(item.before.rule if item.before else None, item.rule),
         "words": words.words_of(item.rule),
-        "pending": item.status == PipelineChange.Status.PENDING,
         "form": form,
         "decide": decide,
         "actions": decide.head_actions if decide else [],

@@ -120,7 +120,7 @@ def guardrail_history(request: SignedIn) -> HttpResponse:
 
 def _revision(revision: GuardrailRevision, before: GuardrailRevision | None) -> dict[str, object]:
     diff = words.difference(before.rules, revision.rules) if before else []
-    return {"revision": revision, "change": revision.change, "diff": diff}
+    return {"revision": revision, "diff": diff}
 
 
 @require_http_methods(["GET", "POST"])
@@ -186,7 +186,6 @@ def _show(
         "badge": decisions.BADGES[item.status],
         "facts": _facts(item),
         "diff": words.difference(item.before.rules, item.rules),
-        "pending": item.status == GuardrailChange.Status.PENDING,
         "form": form,
         "decide": decide,
         "actions": decide.head_actions if decide else [],

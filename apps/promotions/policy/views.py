@@ -77,7 +77,7 @@ def policy_detail(request: SignedIn, data_class: str) -> HttpResponse:
 
 def _revision(revision: PolicyRevision, before: PolicyRevision | None) -> dict[str, object]:
     diff = words.difference(before.rules, revision.rules) if before else []
-    return {"revision": revision, "change": revision.change, "diff": diff}
+    return {"revision": revision, "diff": diff}
 
 
 def _require_role(user: User) -> None:
@@ -188,7 +188,6 @@ def _show(
         "facts": _facts(item),
         "diff": words.difference(item.before.rules, item.rules),
         "words": words.words_of(item.rules),
-        "pending": item.status == PolicyChange.Status.PENDING,
         "form": form,
         "decide": decide,
         "actions": decide.head_actions if decide else [],

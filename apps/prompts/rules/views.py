@@ -53,7 +53,6 @@ def _class(data_class: DataClass, ruling: queries.Ruling) -> dict[str, object]:
         "history": [
             {
                 "revision": revision,
-                "change": revision.change,
                 "diff": words.difference(old.rules, revision.rules) if old else [],
             }
             for revision, old in pairs
