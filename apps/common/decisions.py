@@ -9,7 +9,7 @@ people decide, and once, against every door.
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from django.db.models import CheckConstraint, F, Model, Q, QuerySet
 from django.urls import reverse
@@ -42,7 +42,6 @@ class AlreadyDecided(DomainError):
 class Asked(Protocol):
     """A row that somebody asked for and somebody else decides about."""
 
-    _default_manager: ClassVar[Any]
     pk: Any
     status: Any
     requested_by_id: Any
@@ -189,7 +188,7 @@ def decide(
     """
     row = question.row
     settle(
-        type(row)._default_manager.filter(status=PENDING),
+        cast(type[Model], type(row))._default_manager.filter(status=PENDING),
         row,
         noun=question.noun,
         status=status,
@@ -217,7 +216,7 @@ def withdraw(question: Question, *, now: datetime, **more: object) -> None:
     raises, and AlreadyDecided.
     """
     permit_withdrawal(question)
-    decide(question, status=WITHDRAWN, now=now, **more)
+    decide(question, status=WITHDRAWN, reason="", now=now, **more)
 
 
 def two_people(
