@@ -111,6 +111,39 @@ class TestEnvoyGatewaysOwnSettings:
         )
 
 
+class TestOverTls:
+    """The Gateway that stands in the place of the local stack's on EKS."""
+
+    @pytest.fixture
+    def secured(self):
+        (found,) = read_folder(ROOT / "deploy" / "gateway" / "tls")
+        return found
+
+    @needs_crds
+    def test_has_the_shape_of_the_real_kind(self, secured):
+        check(secured)
+
+    def test_listens_for_nothing_in_plain_text(self, secured):
+        (listener,) = secured["spec"]["listeners"]
+        assert (listener["protocol"], listener["port"]) == ("HTTPS", 443)
+        assert listener["tls"]["mode"] == "Terminate"
+        (certificate,) = listener["tls"]["certificateRefs"]
+        assert certificate["kind"] == "Secret"
+        # without a hostname cert-manager has nothing to ask a certificate for
+        assert listener["hostname"]
+        assert secured["metadata"]["annotations"]["cert-manager.io/cluster-issuer"]
+
+    def test_takes_the_same_routes_under_the_same_policies(self, secured):
+        plain = STATIC["Gateway"]
+        for place in ("namespace", "name"):
+            assert secured["metadata"][place] == plain["metadata"][place]
+        ours, theirs = secured["spec"], plain["spec"]
+        assert ours["gatewayClassName"] == theirs["gatewayClassName"]
+        assert ours["infrastructure"]["parametersRef"] == theirs["infrastructure"]["parametersRef"]
+        (first,), (second,) = ours["listeners"], theirs["listeners"]
+        assert first["allowedRoutes"] == second["allowedRoutes"]
+
+
 class TestTheGate:
     def test_is_attached_once_to_the_gateway_and_never_fails_open(self):
         """At a route, the gate of any route but the oldest would never be asked."""

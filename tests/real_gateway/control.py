@@ -43,7 +43,7 @@ def settings(redis: str) -> Json:
         "apiVersion": "gateway.envoyproxy.io/v1alpha1",
         "kind": "EnvoyGateway",
     }
-    found["rateLimit"]["backend"]["redis"]["url"] = redis
+    found["rateLimit"]["backend"]["redis"] = {"url": redis}  # the wheel's Valkey has no TLS
     found["provider"]["kubernetes"] = {"proxyTopologyInjector": {"disabled": True}}
     return found
 

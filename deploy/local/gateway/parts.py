@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+from collections.abc import Mapping
 from functools import partial
 from importlib import metadata
 from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from deploy.local.gateway import publish
 from deploy.local.gateway.compile import compile_gateway
@@ -145,7 +147,8 @@ def _rate_limit(context: Context, wiring: Wiring) -> Part:
             http_port=http_port,
             debug_port=context.ports("ratelimit-debug", 16070),
             redis=valkey.host_port(context),
-        ),
+        )
+        | store_login(context.env),
         needs=("valkey",),
         programs=("ratelimit",),
         replaced_by="GATEWAY_URL",
@@ -193,6 +196,25 @@ def rate_limit_env(
         # The plain numbers that the answer to a spent budget tells people.
         "LIMIT_RESPONSE_HEADERS_ENABLED": "true",
     }
+
+
+def store_login(env: Mapping[str, str]) -> dict[str, str]:
+    """Return how the rate limit service logs in to its store, and whom it trusts there: {} for the
+    stack's own, else as the caller's REDIS_URL and REDIS_PASSWORD say it.
+    """
+    url = urlsplit(env.get("REDIS_URL", ""))
+    password = unquote(url.password or "") or env.get("REDIS_PASSWORD", "")
+    if path := env.get("REDIS_PASSWORD_FILE"):
+        password = Path(path).read_text().strip()
+    found = {}
+    if url.hostname and password:
+        user = unquote(url.username or "")
+        found["REDIS_AUTH"] = f"{user}:{password}" if user else password
+    if url.scheme == "rediss":
+        found["REDIS_TLS"] = "true"
+        if cafile := parse_qs(url.query).get("cafile"):
+            found["REDIS_TLS_CACERT"] = cafile[0]
+    return found
 
 
 def _collector(context: Context, wiring: Wiring) -> Part:
