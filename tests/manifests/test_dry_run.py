@@ -48,7 +48,12 @@ KINDS = (
 )
 # the last are of Kubernetes itself, which no definition of ours describes
 SOFTWARE = shipped(["deploy/argocd/software/*.yaml"])
-OURS = [*rendered(), *shipped(), *SOFTWARE, *chart.kept()]
+# of a namespace that Envoy Gateway's own chart makes
+ELSEWHERE = [
+    one | {"metadata": one["metadata"] | {"namespace": "ai-gateway"}}
+    for one in shipped(["deploy/envoy-gateway/networkpolicy.yaml"])
+]
+OURS = [*rendered(), *shipped(), *SOFTWARE, *ELSEWHERE, *chart.kept()]
 INFERENCE_SERVICE = serving.inference_service(VERSION)
 
 

@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from tests.delivery import chart
-from tests.manifests.objects import ROOT, rendered
+from tests.manifests.objects import ROOT, rendered, shipped
 
-FILE = ROOT / "deploy/argocd/platform/networkpolicies.yaml"
-POLICIES = list(yaml.safe_load_all(FILE.read_text()))
+FILES = ("deploy/argocd/platform/networkpolicies.yaml", "deploy/envoy-gateway/networkpolicy.yaml")
+POLICIES = shipped(FILES)
 COLLECTOR = yaml.safe_load((ROOT / "deploy/collector/config.yaml").read_text())
 RECORDS, SPANS_GRPC, SPANS_HTTP = 4317, 4319, 4320
 
@@ -165,6 +165,25 @@ class TestEngines:
             for port in container["ports"]
         }
         assert ports == {8080}
+
+
+class TestRateLimit:
+    """The service that counts tokens, by the labels that Envoy Gateway gives its pods."""
+
+    POD: ClassVar = Pod(
+        "envoy-gateway-system",
+        {
+            "app.kubernetes.io/name": "envoy-ratelimit",
+            "app.kubernetes.io/component": "ratelimit",
+            "app.kubernetes.io/managed-by": "envoy-gateway",
+        },
+    )
+
+    def test_counts_for_the_gateways_envoys_alone(self):
+        assert lets("ingress", self.POD, ENVOY, 8081)
+        others = [*STRANGERS, GATE, engine("models"), *map(ours, ("web", "worker"))]
+        assert not [pod for pod in others if lets("ingress", self.POD, pod, 8081)]
+        assert not lets("ingress", self.POD, ENVOY, 19001)
 
 
 class TestTheChartsPods:

@@ -4,6 +4,7 @@ What the charts make of the values is for tests/delivery/test_software.py, where
 """
 
 import re
+from ipaddress import ip_network
 
 import jsonschema
 import pytest
@@ -192,7 +193,38 @@ class TestWhatTheyMustFit:
         for term in ("subnetSelectorTerms", "securityGroupSelectorTerms"):
             (one,) = node_class["spec"][term]
             assert one["tags"] == {"karpenter.sh/discovery": cluster}
-        assert values("karpenter")["settings"]["interruptionQueue"]
+
+    def test_karpenter_is_who_terraform_gives_its_role_and_its_queue(self):
+        made = (ROOT / "deploy/terraform/modules/karpenter/main.tf").read_text()
+        (account,) = re.findall(r'accounts\s+= \["(\S+)"\]', made)
+        namespace = APPLICATIONS["karpenter"]["spec"]["destination"]["namespace"]
+        assert account == f"{namespace}:karpenter"
+        queue = re.search(r'"aws_sqs_queue" "interruptions" \{\s+name\s+= (\S+)', made)
+        assert queue.group(1) == "var.cluster_name"
+        settings = values("karpenter")["settings"]
+        assert settings["interruptionQueue"] == settings["clusterName"]
+
+    def test_the_endpoints_that_engines_reach_are_where_terraform_puts_them(self):
+        network = (ROOT / "deploy/terraform/modules/network/main.tf").read_text()
+        cut = re.search(
+            r'"aws_subnet" "endpoints".*?cidrsubnet\(var.cidr, 8, (\d+) \+ count.index\)',
+            network,
+            re.S,
+        )
+        production = (ROOT / "deploy/terraform/environments/production/main.tf").read_text()
+        cidr = ip_network(re.search(r'home = \{.*?cidr\s+= "(\S+)"', production, re.S).group(1))
+        subnets = list(cidr.subnets(prefixlen_diff=8))[int(cut.group(1)) :][:4]
+        policies = shipped(["deploy/argocd/platform/networkpolicies.yaml"])
+        blocks = [
+            ip_network(peer["ipBlock"]["cidr"])
+            for policy in policies
+            for rule in policy["spec"].get("egress", [])
+            for peer in rule["to"]
+            if "ipBlock" in peer
+        ]
+        inside = {block for block in blocks if block.overlaps(cidr)}
+        assert len(inside) == 1
+        assert list(inside.pop().subnets(new_prefix=24)) == subnets
 
     @pytest.mark.parametrize(
         ("name", "place"),
