@@ -23,9 +23,8 @@ def main(arguments: list[str]) -> int:
     options.to.mkdir(parents=True, exist_ok=True)
     builder = Builder(ROOT, options.to / "work")
     try:
-        base = builder.base()
         for name in options.names:
-            image = builder.build(name, base=base)
+            image = builder.build(name, base=builder.base(name))
             archive = options.to / f"quartermaster-{name}.tar"
             builder.save(image, archive)
             print(f"{name}: {image} in {archive}")

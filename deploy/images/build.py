@@ -16,9 +16,10 @@ from pathlib import Path
 
 TOOLS = ("mmdebstrap", "buildah")
 PACKAGES = "ca-certificates,python3,python3-venv,libpq5,tini"
+# what one image needs besides: workers commit what is to run, by git over HTTPS
+MORE_PACKAGES = {"portal": "git"}
 SUITE = "bookworm"
 LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
-BASE = "localhost/base:bookworm"
 CONTAINERFILES = {
     "portal": "deploy/images/Containerfile",
     "loader": "deploy/serving/Containerfile",
@@ -44,27 +45,29 @@ class Builder:
     root: Path
     folder: Path
 
-    def base(self) -> str:
-        """Return the name of the base image: Debian's Python and nothing else, made where it is not
+    def base(self, name: str) -> str:
+        """Return the name of an image's base: Debian's Python and little else, made where it is not
         there yet.
         """
-        if BASE not in self._images():
+        base = f"localhost/base-{name}:{SUITE}"
+        if base not in self._images():
             packed = self.folder / "base.tar"
             left_out = [f"--dpkgopt=path-exclude={each}" for each in LEFT_OUT]
-            tools = ["mmdebstrap", "--variant=minbase", f"--include={PACKAGES}", *left_out]
+            packages = ",".join(filter(None, [PACKAGES, MORE_PACKAGES.get(name)]))
+            tools = ["mmdebstrap", "--variant=minbase", f"--include={packages}", *left_out]
             self._run([*tools, SUITE, str(packed)])
-            self._commit_base(packed)
+            self._commit_base(packed, base)
             packed.unlink()
-        return BASE
+        return base
 
-    def _commit_base(self, packed: Path) -> None:
+    def _commit_base(self, packed: Path, base: str) -> None:
         container = self._buildah("from", "scratch")
         self._buildah("add", "-q", container, str(packed), "/")
         # times are rewritten below, which would make the standard library's bytecode stale
         compiling = ["python3", "-m", "compileall", "-q", "-f"]
         how = ["--invalidation-mode", "unchecked-hash", "/usr/lib/python3.11"]
         self._buildah("run", "--isolation", "chroot", container, "--", *compiling, *how)
-        self._buildah("commit", "-q", "--timestamp", "0", container, BASE)
+        self._buildah("commit", "-q", "--timestamp", "0", container, base)
         self._buildah("rm", container)
 
     def build(self, name: str, *, base: str, uses_cache: bool = True) -> str:

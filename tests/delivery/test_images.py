@@ -5,7 +5,7 @@ import tarfile
 import pytest
 
 from deploy.images.__main__ import ROOT
-from deploy.images.build import BASE, CONTAINERFILES, Builder, CannotBuild, missing
+from deploy.images.build import CONTAINERFILES, Builder, CannotBuild, missing
 
 pytestmark = [
     pytest.mark.delivery,
@@ -23,21 +23,20 @@ WRITABLE = "find / -xdev -writable -not -path '/proc/*' -not -path '/dev/*' -not
 
 @pytest.fixture(scope="module")
 def builder(tmp_path_factory):
-    found = Builder(ROOT, tmp_path_factory.mktemp("images"))
-    found.base()
-    return found
+    return Builder(ROOT, tmp_path_factory.mktemp("images"))
 
 
 @pytest.fixture(scope="module")
 def images(builder):
     """Name → id of each image, built once."""
-    return {name: builder.build(name, base=BASE) for name in CONTAINERFILES}
+    return {name: builder.build(name, base=builder.base(name)) for name in CONTAINERFILES}
 
 
 @pytest.mark.parametrize("name", sorted(CONTAINERFILES))
 class TestEach:
     def test_is_the_same_when_it_is_built_again(self, builder, images, name):
-        assert builder.build(name, base=BASE, uses_cache=False) == images[name]
+        base = builder.base(name)
+        assert builder.build(name, base=base, uses_cache=False) == images[name]
 
     def test_runs_as_nobody_and_writes_nowhere_but_in_temporary_folders(
         self, builder, images, name
@@ -66,6 +65,10 @@ class TestLoader:
         with pytest.raises(CannotBuild, match="usage: model-loader"):
             builder.run(images["loader"], "python3", "-m", "deploy.serving.loader")
 
+    def test_has_no_git(self, builder, images):
+        with pytest.raises(CannotBuild, match="git"):
+            builder.run(images["loader"], "git", "--version")
+
     def test_holds_nothing_of_the_product_but_the_rules(self, builder, images):
         found = builder.run(images["loader"], "sh", "-c", "cd /app && find . -name '*.py' | sort")
         assert "./deploy/serving/loader.py" in found.split()
@@ -79,6 +82,11 @@ class TestPortal:
         assert "no issues" in checked
         with pytest.raises(CannotBuild, match=r"No process is called 'x'.*gate"):
             builder.run(images["portal"], "python", "-m", "worker.processes", "x", env=SETTINGS)
+
+    def test_brings_git_which_workers_commit_with(self, builder, images):
+        assert "git version" in builder.run(images["portal"], "git", "--version")
+        said = "git remote-https 2>&1; true"  # how it speaks to a remote over HTTPS
+        assert "not a git command" not in builder.run(images["portal"], "sh", "-c", said)
 
     def test_names_the_first_setting_that_is_missing(self, builder, images):
         with pytest.raises(CannotBuild, match="is not set. See the table of variables"):
