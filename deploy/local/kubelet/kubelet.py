@@ -1,8 +1,8 @@
-"""Follows the serving pods of the cluster and gives each a worker: the loop that makes this program
-a kubelet.
+"""Follows the pods of the cluster and gives each a worker: the loop that makes this program a
+kubelet.
 
-It runs the pods that are bound to a node and belong to an InferenceService, whatever node that is:
-all nodes here are kept alive by KWOK and are this one machine.
+It runs the pods that are bound to a node and belong to an InferenceService or to the product's own
+chart, whatever node that is: all nodes here are kept alive by KWOK and are this one machine.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from deploy.local.kubelet import containers, processes
 from deploy.local.kubelet.api import Api
 from deploy.local.kubelet.dcgm import Cards, Exporter, Holder, read_cards
 from deploy.local.kubelet.events import Events
-from deploy.local.kubelet.pods import SERVICE_LABEL, Json, Pod, read_pod
+from deploy.local.kubelet.pods import Json, Pod, is_run_here, read_pod
 from deploy.local.kubelet.probes import Prober
 from deploy.local.kubelet.reporter import Reporter
 from deploy.local.kubelet.settings import Settings, free_address
 from deploy.local.kubelet.worker import Worker
 
-PODS = {"fieldSelector": "spec.nodeName!=", "labelSelector": SERVICE_LABEL}
+PODS = {"fieldSelector": "spec.nodeName!="}
 ENDED = ("Succeeded", "Failed")
 
 
 class Kubelet:
-    """All serving pods of one cluster."""
+    """All pods of one cluster that run here."""
 
     def __init__(self, api: Api, settings: Settings, now: Callable[[], datetime]) -> None:
         self._api, self._settings, self._now = api, settings, now
@@ -54,7 +54,8 @@ class Kubelet:
     async def gpu_metrics(self) -> str:
         """Return the simulated figures of all nodes' GPUs, as a DCGM exporter would."""
         return await self._exporter.render(
-            self._cards, [self._holder(each.pod) for each in self._workers.values()]
+            self._cards,
+            [self._holder(each.pod) for each in self._workers.values() if not each.pod.is_product],
         )
 
     def _holder(self, pod: Pod) -> Holder:
@@ -72,12 +73,12 @@ class Kubelet:
     async def _follow_pods(self) -> None:
         async for kind, found in self._api.follow("/api/v1/pods", **PODS):
             if kind == "LIST":
-                self._reconcile([read_pod(item) for item in found["items"]])
+                self._reconcile([read_pod(item) for item in found["items"] if is_run_here(item)])
                 self.synced = True
             elif kind == "DELETED":
                 self._left.discard(found["metadata"]["uid"])
                 self._forget(found["metadata"]["uid"])
-            else:
+            elif is_run_here(found):
                 self._look_at(read_pod(found))
 
     async def _follow_nodes(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 Json = dict[str, Any]
 
 SERVICE_LABEL = "serving.kserve.io/inferenceservice"
+PART_LABEL, PRODUCT = "app.kubernetes.io/part-of", "quartermaster"
 DIGEST_ANNOTATION = "quartermaster.dev/manifest-digest"
 LISTEN_ANNOTATION = "quartermaster.dev/listen"
 ENGINE_ANNOTATION = "quartermaster.dev/engine"
@@ -54,6 +55,8 @@ class Pod:
     deleting: bool
     status: Json
     annotations: Mapping[str, str] = field(default_factory=dict)
+    is_product: bool = False  # a process of the portal's chart, and no engine
+    reads_cluster: bool = False  # the product's: with a credential of the cluster
 
     @property
     def gpus(self) -> int:
@@ -77,6 +80,12 @@ class Pod:
     def full_name(self) -> str:
         """Return the name as a kubelet writes it into messages."""
         return f"{self.name}_{self.namespace}({self.uid})"
+
+
+def is_run_here(document: Json) -> bool:
+    """Tell whether a pod is one that this kubelet runs: an engine's, or the product's own."""
+    labels = document["metadata"].get("labels", {})
+    return SERVICE_LABEL in labels or labels.get(PART_LABEL) == PRODUCT
 
 
 def read_pod(document: Json) -> Pod:
@@ -103,6 +112,8 @@ def read_pod(document: Json) -> Pod:
         deleting="deletionTimestamp" in metadata,
         status=document.get("status", {}),
         annotations=annotations,
+        is_product=SERVICE_LABEL not in metadata.get("labels", {}),
+        reads_cluster=bool(spec.get("automountServiceAccountToken", True)),
     )
 
 

@@ -34,6 +34,12 @@ PASSED_VARIABLES = (
 )
 
 
+# What the product's own pods get, each under the name that the product knows it by: the credential
+# of those that read the cluster, and what stands for the cluster's DNS.
+POD_KUBECONFIG = "POD_KUBECONFIG"
+CLUSTER_PROXY = "CLUSTER_HTTP_PROXY"
+
+
 @dataclass(frozen=True)
 class Settings:
     """Folders and paces; the paces are a kubelet's own and are shortened by tests."""
@@ -68,6 +74,15 @@ class Settings:
             name: self.environment[name] for name in PASSED_VARIABLES if name in self.environment
         }
         return {**kept, "PYTHONUNBUFFERED": "1"}
+
+    def product_environment(self, reads_cluster: bool) -> dict[str, str]:
+        """Return what a pod of the product gets beside that, in the place of what a cluster gives
+        it.
+        """
+        given = {CLUSTER_PROXY: self.environment.get(CLUSTER_PROXY, "")}
+        if reads_cluster:
+            given["KUBECONFIG"] = self.environment.get(POD_KUBECONFIG, "")
+        return {name: value for name, value in given.items() if value}
 
     def registry_environment(self) -> dict[str, str]:
         """Return what the init container gets beside that."""

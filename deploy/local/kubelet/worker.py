@@ -13,12 +13,12 @@ import asyncio
 import contextlib
 import shutil
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from deploy.local.kubelet import containers, faults, pods, processes, status
+from deploy.local.kubelet import containers, faults, pods, processes, product, status
 from deploy.local.kubelet.containers import CannotCreate, Started
 from deploy.local.kubelet.pods import Json, Pod
 from deploy.local.kubelet.probes import Prober
@@ -168,11 +168,16 @@ class Worker:
         known = {name: values for name, values in secrets.items() if values is not None}
         started: Started | None = await self._create(
             container,
-            lambda: containers.start_engine(self.pod, self._reporter.ip, self._settings, known),
+            lambda: self._start(known),
         )
         if started is not None:
             await self._started(container, started.process, again=again)
         return started
+
+    def _start(self, secrets: Mapping[str, Mapping[str, str]]) -> Started:
+        if self.pod.is_product:
+            return product.start(self.pod, self._reporter.ip, self._settings)
+        return containers.start_engine(self.pod, self._reporter.ip, self._settings, secrets)
 
     async def _watch(self, started: Started) -> None:
         """Watch an engine until its end and report that."""
