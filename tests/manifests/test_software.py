@@ -159,7 +159,11 @@ class TestWhatTheyMustFit:
         asked = set(
             re.findall(r"\$\{env:(\w+)", (ROOT / "deploy/collector/config.yaml").read_text())
         )
-        assert {one["name"] for one in found["extraEnvs"]} == asked
+        told = {one["name"]: one["value"] for one in found["extraEnvs"]}
+        assert set(told) == asked
+        (disk,) = found["statefulset"]["volumeClaimTemplates"]
+        size = disk["spec"]["resources"]["requests"]["storage"]
+        assert int(told["QUEUE_BYTES"]) * 3 <= int(size.removesuffix("Gi")) * 1024**3
         made = yaml.safe_load((ROOT / "deploy/collector/kustomization.yaml").read_text())
         (config,) = made["configMapGenerator"]
         assert config["name"] == found["configMap"]["existingName"]
