@@ -52,6 +52,15 @@ run "refuses_no_account_at_all" {
   }
 }
 
+run "refuses_more_than_iam_takes" {
+  command         = plan
+  expect_failures = [var.policy]
+
+  variables {
+    policy = jsonencode({ Statement = [for n in range(200) : { Effect = "Allow", Action = ["s3:GetObject"], Resource = "arn:aws:s3:::a/${n}" }] })
+  }
+}
+
 run "refuses_a_pattern_of_actions" {
   command         = plan
   expect_failures = [var.policy]

@@ -40,4 +40,9 @@ variable "policy" {
     ]))
     error_message = "Name every action: a pattern also allows what a service learns to do later."
   }
+
+  validation {
+    condition     = length(var.policy) <= 10240
+    error_message = "IAM takes no more than 10,240 characters of a role's own policies."
+  }
 }

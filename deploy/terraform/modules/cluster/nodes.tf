@@ -60,14 +60,14 @@ resource "aws_eks_node_group" "system" {
     max_unavailable = 1
   }
 
-  depends_on = [aws_eks_addon.network]
+  depends_on = [aws_eks_addon.network, aws_eks_access_entry.nodes]
 
   lifecycle {
     ignore_changes = [scaling_config[0].desired_size]
   }
 }
 
-# Machines that Karpenter starts join by themselves; a node group's join without an entry.
+# Karpenter's machines join by this entry. It is there before the node group, which would make it itself.
 resource "aws_eks_access_entry" "nodes" {
   cluster_name  = aws_eks_cluster.this.name
   principal_arn = var.node_role_arn

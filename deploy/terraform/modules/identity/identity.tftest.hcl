@@ -82,6 +82,24 @@ run "decrypts_through_its_buckets_only" {
   }
 }
 
+run "stays_within_what_iam_takes_with_two_regions" {
+  variables {
+    buckets = {
+      for purpose in ["registry", "usage", "audit", "prompts"] : purpose => {
+        for region in ["us-east-1", "us-west-2"] : region => {
+          arn     = "arn:aws:s3:::a-name-of-21-letters-111122223333-${region}-${purpose}"
+          key_arn = "arn:aws:kms:${region}:111122223333:key/11111111-2222-3333-4444-555555555555"
+        }
+      }
+    }
+  }
+
+  assert {
+    condition     = max([for policy in output.policies : length(policy)]...) < 8000
+    error_message = "The largest policy has little room left: IAM takes 10,240 characters."
+  }
+}
+
 run "allows_everything_of_a_kind_only_where_aws_knows_no_less" {
   assert {
     condition = alltrue(flatten([

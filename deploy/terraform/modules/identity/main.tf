@@ -51,6 +51,47 @@ locals {
   }
 }
 
+# One statement for all that is done alike: IAM counts the letters of a role's policy.
+locals {
+  used = {
+    for process in keys(local.accounts) : process => flatten([
+      for purpose, actions in lookup(local.on_objects, process, {}) : [
+        for region, bucket in var.buckets[purpose] : {
+          purpose = purpose
+          arn     = bucket.arn
+          key_arn = bucket.key_arn
+          service = "s3.${region}.amazonaws.com"
+          writes  = contains(actions, "s3:PutObject")
+        }
+      ]
+    ])
+  }
+  on_buckets = {
+    for process, used in local.used : process => concat(
+      [for all in [used] : { Effect = "Allow", Action = local.looks_at, Resource = all[*].arn } if length(all) > 0],
+      [for purpose, actions in lookup(local.on_objects, process, {}) : {
+        Effect   = "Allow"
+        Action   = actions
+        Resource = [for bucket in used : "${bucket.arn}/*" if bucket.purpose == purpose]
+      }],
+      [for action, buckets in {
+        "kms:Decrypt"         = used
+        "kms:GenerateDataKey" = [for bucket in used : bucket if bucket.writes]
+        } : {
+        Effect   = "Allow"
+        Action   = [action]
+        Resource = buckets[*].key_arn
+        Condition = {
+          StringEquals = {
+            "kms:ViaService"                   = distinct(buckets[*].service)
+            "kms:EncryptionContext:aws:s3:arn" = buckets[*].arn
+          }
+        }
+      } if length(buckets) > 0],
+    )
+  }
+}
+
 module "role" {
   for_each    = local.accounts
   source      = "../account_role"
@@ -67,23 +108,7 @@ module "role" {
         Action   = ["rds-db:connect"]
         Resource = [for arn in var.databases : "${arn}/${each.key == "migrations" ? "owner" : "portal"}"]
       }],
-      flatten([for purpose, actions in lookup(local.on_objects, each.key, {}) : [
-        for region, bucket in var.buckets[purpose] : [
-          { Effect = "Allow", Action = local.looks_at, Resource = [bucket.arn] },
-          { Effect = "Allow", Action = actions, Resource = ["${bucket.arn}/*"] },
-          {
-            Effect   = "Allow"
-            Action   = contains(actions, "s3:PutObject") ? ["kms:Decrypt", "kms:GenerateDataKey"] : ["kms:Decrypt"]
-            Resource = [bucket.key_arn]
-            Condition = {
-              StringEquals = {
-                "kms:ViaService"                   = "s3.${region}.amazonaws.com"
-                "kms:EncryptionContext:aws:s3:arn" = bucket.arn
-              }
-            }
-          },
-        ]
-      ]]),
+      local.on_buckets[each.key],
       [for statement in local.worker : statement if each.key == "worker"],
     )
   })

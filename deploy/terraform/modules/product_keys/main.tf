@@ -46,7 +46,7 @@ locals {
             "kms:EnableKey", "kms:EnableKeyRotation", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus",
             "kms:ListAliases", "kms:ListGrants", "kms:ListKeyPolicies", "kms:ListResourceTags", "kms:PutKeyPolicy",
             "kms:ReplicateKey", "kms:ScheduleKeyDeletion", "kms:TagResource", "kms:UntagResource", "kms:UpdateAlias",
-            "kms:UpdateKeyDescription",
+            "kms:UpdateKeyDescription", "kms:UpdatePrimaryRegion",
           ]
           Resource = "*"
         }],
