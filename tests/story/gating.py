@@ -16,7 +16,7 @@ from tests.story import delivering
 from tests.story.calls import MODEL, PACKET, question
 from tests.story.delivering import Desk, Exports, Json, until
 
-SOON = 30.0  # seconds until what became of a call stands everywhere
+SOON = 60.0  # seconds until what became of a call stands everywhere
 COLUMNS = "basis,completeness,estimated_input,estimated_output"
 
 
