@@ -14,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 from apps.accounts import sessions
 from apps.accounts.models import Team
 from apps.integrations.postgres import direct
+from apps.oversight.safeguards import states
 from deploy.local.cluster.pki import Authority
 from portal.database import check_role, keep_limits
 from tests import failover
@@ -166,6 +167,13 @@ class TestWhatGoesPastIt:
         assert where["host"] == ours.DATABASE_DIRECT["HOST"]
         with psycopg.connect(direct.address(seconds=2)) as own:
             assert own.execute("SHOW statement_timeout").fetchone() == ("1800ms",)
+
+
+class TestSafeguards:
+    def test_do_not_call_encrypted_what_is_so_on_one_side_alone(self, pooled):
+        assert ask("SELECT 1") == 1
+        assert connection.connection.pgconn.ssl_in_use
+        assert states._database_is_encrypted() is False  # the pooler's own side is not
 
 
 class TestLogin:

@@ -171,11 +171,15 @@ def _plain_addresses() -> list[str]:
 
 
 def _database_is_encrypted() -> bool | None:
-    """Tell whether this connection to the database is encrypted; None where it does not tell."""
+    """Tell whether this connection to the database is encrypted, on both sides of a pooler that
+    may stand between; None where the database does not tell.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
         row = cursor.fetchone()
-    return bool(row[0]) if row else None
+    if not row:
+        return None
+    return bool(row[0]) and bool(connection.connection.pgconn.ssl_in_use)
 
 
 def _emergency(now: datetime) -> State:
