@@ -78,8 +78,11 @@ class Steered:
         return Part(data, is_last=is_end)
 
     def notes(self) -> Mapping[str, str | float]:
-        """Tell how far the call came."""
-        said: dict[str, str | float] = {"verdict": self.was or "none"}
+        """Tell how far the call came, and when the limiter behind it counts anew, as the product
+        does.
+        """
+        after = 60 - int(time.time()) % 60
+        said: dict[str, str | float] = {"verdict": self.was or "none", "retry_after": after}
         if self._parts:  # of a stream; of a whole answer the log itself tells what it used
             said |= {"basis": "ESTIMATED", "output_tokens": self._parts}
         return said
