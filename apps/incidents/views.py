@@ -103,6 +103,8 @@ def _facts(episode: Episode) -> list[tuple[str, object]]:
 
 
 def _about(episode: Episode) -> tuple[str, object]:
+    if episode.registered_model is not None:
+        return ("Model", {"text": episode.registered_model.name, "url": _where(episode)[1]})
     rollout, version = episode.rollout, episode.model_version
     found = rollout or version
     text = f"{version.name}, {found.get_status_display().lower()}"

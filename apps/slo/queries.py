@@ -69,6 +69,13 @@ class Line:
         return words.NOT_MEASURED
 
     @property
+    def summary(self) -> str:
+        """Return what is left and how it burns, in a line."""
+        if self.standing is None or self.standing.budget_left is None:
+            return words.NOT_MEASURED
+        return f"{self.left}, {self.burn}"
+
+    @property
     def calls(self) -> str:
         """Return what its figures rest on."""
         return words.calls_words(self.standing) if self.standing else words.NOT_MEASURED

@@ -129,7 +129,7 @@ def _show(
     context = {
         "line": line,
         "objective": objective,
-        "title": line.promise,
+        "title": f"{line.model.name}: {line.promise}",
         "crumbs": [
             ("Objectives", reverse("slo:objective_list")),
             (line.model.name, reverse("slo:objective_create", args=[line.model.name])),

@@ -5,6 +5,8 @@ from django.urls import reverse
 
 from apps.incidents import actions
 from apps.incidents.models import Episode
+from apps.promotions.holding.actions import hold_rollouts
+from apps.promotions.holding.models import RolloutHold
 from apps.promotions.models import Rollout
 from tests.factories import NOW, RegisteredModelFactory
 from tests.pages import joined
@@ -115,3 +117,39 @@ class TestRolloutDetail:
         page = client.get(address).text
         assert reverse("incidents:episode_detail", args=[drifted.pk]) in page
         assert reverse("incidents:episode_detail", args=[failed.pk]) not in page
+
+
+class TestEpisodeLift:
+    @pytest.fixture
+    def burning(self, registered_model):
+        version = make.live(registered_model, 1).model_version
+        episode = actions.open_episode(
+            kind="BURN", model=registered_model, version=version, words="It burns.", is_page=True,
+            now=NOW,
+        )  # fmt: skip
+        hold_rollouts(
+            model=registered_model, cause=episode.correlation_id, words="It burns.",
+            actor=actions.WATCHER, now=NOW,
+        )  # fmt: skip
+        return episode
+
+    def test_lets_rollouts_go_on_with_a_reason(self, burning, client, carol, charlie):
+        page, lift = (
+            reverse(f"incidents:{name}", args=[burning.pk])
+            for name in ("episode_detail", "episode_lift")
+        )
+        client.force_login(charlie)
+        shown = client.get(page).text
+        assert "Held" in shown and "Let rollouts go on" not in shown
+        assert client.post(lift, {"reason": "Why not."}).status_code == 403
+        client.force_login(carol)
+        assert client.post(lift, {"reason": ""}).status_code == 422
+        assert RolloutHold.objects.open().count() == 1
+        assert client.post(lift, {"reason": "The fix is in it."}).status_code == 302
+        assert "The fix is in it." in client.get(page).text
+        assert not RolloutHold.objects.open().exists()
+
+    def test_is_not_there_where_nothing_was_held(self, failed, client, carol):
+        client.force_login(carol)
+        lift = reverse("incidents:episode_lift", args=[failed.pk])
+        assert client.post(lift, {"reason": "Why not."}).status_code == 404
