@@ -148,7 +148,6 @@ PERIODIC: dict[str, dict[str, Any]] = {
     "drop-old-spans": {
         "task": "traces.drop_old_spans",
         "schedule": crontab(minute=20),
-        "options": {"expires": 3600},
     },
     # Forgets the five minutes that no burn rate looks back to. If it stops, only their table grows.
     "forget-steps": {
@@ -309,6 +308,12 @@ PERIODIC: dict[str, dict[str, Any]] = {
     "make-due-evidence": {
         "task": "oversight.make_due_evidence",
         "schedule": 30.0,
+    },
+    # Sends the platform's own figures. If it stops, whoever watches them hears nothing, which is
+    # what to raise an alarm on; its own time in the queue is one of them.
+    "tell-figures": {
+        "task": "oversight.tell_figures",
+        "schedule": 60.0,
     },
     # Tells people that a budget reached a threshold, once. If it stops, they see it on the budget's
     # page only, and nobody is asked for a boost in time.

@@ -58,6 +58,25 @@ _MESSAGES = {
         _field(15, "status", "Status"),
     ],
     "Status": [_field(3, "code", "int32")],
+    "ExportMetricsServiceRequest": [
+        _field(1, "resource_metrics", "ResourceMetrics", repeated=True)
+    ],
+    "ResourceMetrics": [
+        _field(1, "resource", "Resource"),
+        _field(2, "scope_metrics", "ScopeMetrics", repeated=True),
+    ],
+    "ScopeMetrics": [_field(2, "metrics", "Metric", repeated=True)],
+    "Metric": [
+        _field(1, "name", "string"),
+        _field(2, "description", "string"),
+        _field(3, "unit", "string"),
+        _field(5, "gauge", "Gauge"),
+    ],
+    "Gauge": [_field(1, "data_points", "NumberDataPoint", repeated=True)],
+    "NumberDataPoint": [
+        _field(3, "time_unix_nano", "fixed64"),
+        _field(4, "as_double", "double"),
+    ],
     "ExportLogsServiceResponse": [_field(1, "partial_success", "ExportLogsPartialSuccess")],
     "ExportLogsPartialSuccess": [
         _field(1, "rejected_log_records", "int64"),
@@ -101,5 +120,6 @@ ExportLogsServiceResponse: Any = _CLASSES["ExportLogsServiceResponse"]
 LogRecord: Any = _CLASSES["LogRecord"]
 ExportTraceServiceRequest: Any = _CLASSES["ExportTraceServiceRequest"]
 ExportTraceServiceResponse: Any = _CLASSES["ExportTraceServiceResponse"]
+ExportMetricsServiceRequest: Any = _CLASSES["ExportMetricsServiceRequest"]
 Resource: Any = _CLASSES["Resource"]
 Span: Any = _CLASSES["Span"]

@@ -33,6 +33,7 @@ from apps.gateway.effective.models import (
     RouteReading,
 )
 from apps.gateway.effective.words import gate_badge, problem_of, state_badge
+from apps.oversight.figures import figures
 from portal.pages.gateway import overview_tables as tables
 from portal.pages.gateway.whose import sees_all
 
@@ -157,7 +158,10 @@ def drift(request: SignedIn) -> HttpResponseBase:
     rows = GatewayDrift.objects.visible_to(request.user).select_related("registered_model")
     if "past" not in request.GET:
         rows = rows.present()
-    context = _head(request, look, moment) | {"is_past": "past" in request.GET}
+    context = _head(request, look, moment) | {
+        "is_past": "past" in request.GET,
+        "figures": figures(moment),
+    }
     return respond(tables.drift(moment), request, rows, "gateway/drift.html", context)
 
 
