@@ -20,7 +20,7 @@ import yaml
 
 from deploy.local.cluster import control_plane, layout
 from deploy.local.kubelet import parts as kubelet
-from deploy.local.kubelet import pods
+from deploy.local.kubelet import pods, processes
 from deploy.local.stack import valkey
 from tests.delivery import chart
 from tests.delivery.test_release import JOB, Release, end
@@ -60,11 +60,25 @@ def cluster(tmp_path_factory):
     (node,) = kubelet.parts(context)
     given = {"POD_KUBECONFIG": str(layout.kubeconfig(context, "portal"))}
     node = replace(node, env={**node.env, **given})
-    with running(context, [valkey.part(context), *control_plane.parts(context), node]):
+    with (
+        nothing_left(context),
+        running(context, [valkey.part(context), *control_plane.parts(context), node]),
+    ):
         with api_as(context) as api:
             api.request("POST", "/api/v1/nodes", json.dumps(NODE).encode())
         with beating(context):
             yield context
+
+
+@contextmanager
+def nothing_left(context):
+    """End what the kubelet leaves running for the next one."""
+    try:
+        yield
+    finally:
+        for container in (context.state / "kubelet/pods").glob("*/*"):
+            if process := processes.find(container):
+                processes.kill(process)
 
 
 @contextmanager

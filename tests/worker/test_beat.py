@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from celery import Celery
+from celery.beat import Scheduler
 from celery.schedules import crontab
 from django.db import OperationalError, connection
 
@@ -58,6 +59,14 @@ class TestSend:
         with pytest.raises(Ended):
             send(app, Rounds(4))
         assert [name for name, _ in app.sent] == ["a.nightly"]
+
+    def test_goes_on_at_once_where_the_next_one_is_due_already(self, app, monkeypatch):
+        app.conf.beat_schedule = {}
+        monkeypatch.setattr(Scheduler, "tick", lambda _: -0.004)
+        rounds = Rounds(2)
+        with pytest.raises(Ended):
+            send(app, rounds)
+        assert rounds.slept == [0.0, 0.0]
 
     def test_sends_nothing_more_once_the_database_that_holds_its_lead_is_gone(self, app):
         app.conf.beat_schedule = {"often": {"task": "a.look", "schedule": 0.001}}

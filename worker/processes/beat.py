@@ -28,7 +28,8 @@ def send(app: Celery, sleep: Callable[[float], None] = time.sleep) -> None:
             entry.last_run_at = entry.default_now() - NOBODY_LED
         while True:
             _ask_the_database()
-            sleep(min(scheduler.tick(), LOOK_SECONDS))
+            # below 0 where the next one is due already
+            sleep(min(max(scheduler.tick(), 0.0), LOOK_SECONDS))
     finally:
         scheduler.close()
 
