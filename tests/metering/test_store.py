@@ -230,11 +230,11 @@ class TestCallsVisibleTo:
 
 class TestWantingCalls:
     def test_count_what_ended_since_then_for_this_version(self):
-        took = {"duration_ms": 60_000}
+        took, known = {"duration_ms": 60_000}, {"received_at": NOW - timedelta(milliseconds=1)}
         call("m-v2", occurred_at=NOW - timedelta(seconds=60), **took)
-        call("m-v2", occurred_at=NOW - timedelta(seconds=61), **took)
+        call("m-v2", occurred_at=NOW - timedelta(seconds=61), **took, **known)
         call("m-v2", occurred_at=NOW, duration_ms=None, outcome="UNMETERED")
-        call("m-v2", occurred_at=NOW - timedelta(milliseconds=1), duration_ms=None)
+        call("m-v2", occurred_at=NOW - timedelta(milliseconds=1), duration_ms=None, **known)
         call("m-v2", outcome="FAILED", response_code=503)
         call("m-v2", outcome="REFUSED", response_code=429)
         call("m-v1")
