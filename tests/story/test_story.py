@@ -94,8 +94,8 @@ def test_one_version_from_its_weights_to_a_charged_token(cast, stack, engine, pa
     too_many_tokens(stack, ledger, patience)
 
     # Finance reads the tokens that those answers told, and nothing else.
-    overseeing.see_charged(fiona, month_before, ledger, version=version)
     overseeing.see_calls(fiona, ledger, calls_before)
+    overseeing.see_charged(fiona, month_before, ledger, version=version)
     overseeing.see_spent(maya, grant)
     keep_readme_picture(fiona)
 
