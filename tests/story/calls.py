@@ -156,15 +156,22 @@ class Caller:
         return str(error["message"])
 
     def uses_up(self, tokens_per_minute: int) -> str:
-        """Ask until the tokens of a minute are used up. Returns the refusal's sentence."""
-        spent = self.ledger.total()
+        """Ask until the tokens of a minute are used up, and more than once: in the next minute
+        where earlier calls left too little of this one. Returns the refusal's sentence.
+        """
+        spent, answered = self.ledger.total(), 0
         for _ in range(40):
             answer = self.http.post(
                 "/v1/chat/completions", json=question(LONG_PROMPT, MODEL, {"max_tokens": 16})
             )
-            if answer.status_code != 200:
+            if answer.status_code == 200:
+                answered += 1
+                self.ledger.add(answer.json()["usage"])
+            elif answer.status_code == 429 and answered < 2:
+                self.ledger.refused += 1
+                time.sleep(int(answer.headers["retry-after"]))
+            else:
                 break
-            self.ledger.add(answer.json()["usage"])
         total = self.ledger.total()
         used = total.input + total.output - spent.input - spent.output
         assert answer.status_code == 429, f"{answer.status_code} after {used} tokens"
