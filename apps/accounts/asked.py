@@ -1,8 +1,8 @@
 """What one person asks for and another decides: the columns of such a row, and which rows wait.
 
 Who sees a row and who decides is each app's own rule; what holds for every decision stands in
-apps/common/decisions.py. A model whose statuses say more than these, or say it in other words, has
-columns of its own.
+apps/common/decisions.py. A model whose statuses say more than these, or say it in other words, is
+AskedInItsOwnWords and has that one column of its own.
 """
 
 import uuid
@@ -23,24 +23,15 @@ class AskedQuerySet(models.QuerySet[Row]):
         return self.filter(status=Asked.Status.PENDING)
 
 
-class Asked(models.Model):
+class AskedInItsOwnWords(models.Model):
     """What somebody asks for and another person decides, once. The database holds that
-    (decisions.two_people, which each model names its own way).
+    (decisions.two_people, which each model names its own way). A model adds its statuses.
     """
-
-    class Status(models.TextChoices):
-        """Decided by somebody who did not ask."""
-
-        PENDING = "PENDING", "Waiting for a decision"
-        APPROVED = "APPROVED", "Approved"
-        REJECTED = "REJECTED", "Rejected"
-        WITHDRAWN = "WITHDRAWN", "Withdrawn"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     justification = models.TextField()
     requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     requested_at = models.DateTimeField()
-    status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
     decided_by = models.ForeignKey(
         User, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
@@ -50,3 +41,20 @@ class Asked(models.Model):
     class Meta:
         abstract = True
         ordering = ("-requested_at", "-id")
+
+
+class Asked(AskedInItsOwnWords):
+    """What is decided with a yes or a no, in the words of most such models."""
+
+    class Status(models.TextChoices):
+        """Decided by somebody who did not ask."""
+
+        PENDING = "PENDING", "Waiting for a decision"
+        APPROVED = "APPROVED", "Approved"
+        REJECTED = "REJECTED", "Rejected"
+        WITHDRAWN = "WITHDRAWN", "Withdrawn"
+
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
+
+    class Meta(AskedInItsOwnWords.Meta):
+        abstract = True

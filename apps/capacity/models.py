@@ -5,11 +5,10 @@ the revision it was made on: where the pool has changed since, nobody can approv
 does not commit it.
 """
 
-import uuid
-
 from django.db import models
 from django.db.models import F, Q
 
+from apps.accounts.asked import AskedInItsOwnWords
 from apps.accounts.models import User
 from apps.accounts.roles import DECIDES_CAPACITY, SEES_CAPACITY
 from apps.common import decisions
@@ -79,7 +78,7 @@ class CapacityRequestQuerySet(models.QuerySet["CapacityRequest"]):
         )
 
 
-class CapacityRequest(Reconciled):
+class CapacityRequest(AskedInItsOwnWords, Reconciled):
     """Somebody asks to change what a pool may buy. text: the whole file that will be committed."""
 
     class Status(models.TextChoices):
@@ -96,20 +95,11 @@ class CapacityRequest(Reconciled):
     MOVING = (Status.APPROVED, Status.COMMITTED)
     OPEN = (Status.PENDING, *MOVING)
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     pool = models.CharField(max_length=63)
     base = models.ForeignKey(NodePoolRevision, on_delete=models.PROTECT, related_name="requests")
     text = models.TextField()
     digest = models.CharField(max_length=71)
-    justification = models.TextField()
-    requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
-    requested_at = models.DateTimeField()
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
-    decided_by = models.ForeignKey(
-        User, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
-    )
-    decided_at = models.DateTimeField(null=True, blank=True)
-    decision_reason = models.TextField(blank=True, default="")
     commit = models.CharField(max_length=40, blank=True, default="")
     # approved, committed, tried again: a standstill fails
     moved_at = models.DateTimeField(null=True, blank=True)

@@ -2,10 +2,9 @@
 where, for what work; sized before anybody has its weights, and decided by somebody else.
 """
 
-import uuid
-
 from django.db import models
 
+from apps.accounts.asked import AskedInItsOwnWords
 from apps.accounts.models import Role, Team, User
 from apps.accounts.roles import DECIDES_NEW_MODELS
 from apps.common import decisions
@@ -32,7 +31,7 @@ class ModelIntakeQuerySet(models.QuerySet["ModelIntake"]):
         return rows.filter(owner_team=user.team_id)
 
 
-class ModelIntake(models.Model):
+class ModelIntake(AskedInItsOwnWords):
     """Somebody asks for a new model. The fields that register it are those of RegisteredModel.
 
     source: where its weights are published; revision: which of them. weight_bytes: of all its
@@ -49,7 +48,6 @@ class ModelIntake(models.Model):
         REJECTED = "REJECTED", "Rejected"
         WITHDRAWN = "WITHDRAWN", "Withdrawn"
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=40)
     title = models.CharField(max_length=120)
     description = models.TextField()
@@ -64,16 +62,8 @@ class ModelIntake(models.Model):
     config = models.JSONField()
     load = models.JSONField()
     estimate = models.JSONField(default=dict, blank=True)
-    justification = models.TextField()
     owner_team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="+")
-    requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
-    requested_at = models.DateTimeField()
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
-    decided_by = models.ForeignKey(
-        User, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
-    )
-    decided_at = models.DateTimeField(null=True, blank=True)
-    decision_reason = models.TextField(blank=True, default="")
     registered_model = models.OneToOneField(
         "catalog.RegisteredModel",
         null=True,

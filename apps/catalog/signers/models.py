@@ -6,11 +6,10 @@ ended; it was one of these when it signed, which the record tells. Nothing of a 
 end; two people end it for good.
 """
 
-import uuid
-
 from django.db import models
 from django.db.models import F, Q
 
+from apps.accounts.asked import AskedInItsOwnWords
 from apps.accounts.models import User
 from apps.accounts.roles import DECIDES_SIGNERS, SEES_REGISTRY
 from apps.common import decisions
@@ -97,7 +96,7 @@ class RevocationQuerySet(models.QuerySet["SignerRevocation"]):
         return decisions.waiting_for(self.pending(), user, is_decider=is_decider)
 
 
-class SignerRevocation(models.Model):
+class SignerRevocation(AskedInItsOwnWords):
     """Somebody asks that nobody believes a key any more; somebody else decides."""
 
     class Status(models.TextChoices):
@@ -108,17 +107,8 @@ class SignerRevocation(models.Model):
         REJECTED = "REJECTED", "Rejected"
         WITHDRAWN = "WITHDRAWN", "Withdrawn"
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     signer = models.ForeignKey(Signer, on_delete=models.PROTECT, related_name="revocations")
-    justification = models.TextField()
-    requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
-    requested_at = models.DateTimeField()
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
-    decided_by = models.ForeignKey(
-        User, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
-    )
-    decided_at = models.DateTimeField(null=True, blank=True)
-    decision_reason = models.TextField(blank=True, default="")
     # how many versions it took out of use
     versions = models.PositiveIntegerField(null=True, blank=True)
 

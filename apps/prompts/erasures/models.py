@@ -3,12 +3,11 @@
 The member's name is nowhere: only its token, which says nothing without the deployment's secret.
 """
 
-import uuid
-
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 
+from apps.accounts.asked import AskedInItsOwnWords
 from apps.accounts.models import User
 from apps.accounts.roles import DECIDES_PROMPTS, OVERSEES_PROMPTS
 from apps.common import decisions
@@ -33,7 +32,7 @@ class ErasureRequestQuerySet(models.QuerySet["ErasureRequest"]):
         return found.select_related("requested_by")
 
 
-class ErasureRequest(models.Model):
+class ErasureRequest(AskedInItsOwnWords):
     """Everything of one member or case is to be unreadable. receipt: what was done, as canonical
     JSON has it; receipt_digest: over it, which the audit event names. Both empty until it is done.
     """
@@ -46,19 +45,10 @@ class ErasureRequest(models.Model):
         REJECTED = "REJECTED", "Rejected"
         WITHDRAWN = "WITHDRAWN", "Withdrawn"
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField(max_length=8, choices=SubjectKind.choices)
     token = models.CharField(max_length=64)
     secret = models.CharField(max_length=16)
-    justification = models.TextField()
-    requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
-    requested_at = models.DateTimeField()
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
-    decided_by = models.ForeignKey(
-        User, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
-    )
-    decided_at = models.DateTimeField(null=True, blank=True)
-    decision_reason = models.TextField(blank=True, default="")
     receipt = models.JSONField(null=True, blank=True)
     receipt_digest = models.CharField(max_length=71, blank=True, default="")
 

@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 
+from apps.accounts.asked import AskedInItsOwnWords
 from apps.accounts.models import User
 from apps.accounts.roles import DECIDES_PROMPTS, OVERSEES_PROMPTS
 from apps.common import decisions
@@ -93,7 +94,7 @@ class HoldReleaseQuerySet(models.QuerySet["HoldRelease"]):
         return found.select_related("requested_by", "hold")
 
 
-class HoldRelease(models.Model):
+class HoldRelease(AskedInItsOwnWords):
     """One person asks that a hold be lifted, another lifts it or not."""
 
     class Status(models.TextChoices):
@@ -104,17 +105,8 @@ class HoldRelease(models.Model):
         REJECTED = "REJECTED", "Rejected"
         WITHDRAWN = "WITHDRAWN", "Withdrawn"
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     hold = models.ForeignKey(LegalHold, on_delete=models.PROTECT, related_name="releases")
-    justification = models.TextField()
-    requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
-    requested_at = models.DateTimeField()
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
-    decided_by = models.ForeignKey(
-        User, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
-    )
-    decided_at = models.DateTimeField(null=True, blank=True)
-    decision_reason = models.TextField(blank=True, default="")
 
     objects = HoldReleaseQuerySet.as_manager()
 
